@@ -1,0 +1,84 @@
+"""Files that are either whole or not there: atomic writes, and hashes to tell one content from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from magicseg.errors import UserError
+
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
+
+    A process killed at any moment leaves the old file or the new one, never half of it.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # temporary files start as 0600; results are for others to read too
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror or error}. Choose a folder that is writable and has space.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) to ``path`` atomically."""
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON to ``path`` atomically; NaN and infinity become null."""
+    write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        UserError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist.") from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content as 64 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digest(content: Any, length: int = 64) -> str:
+    """Return a hash of JSON-like ``content`` that does not depend on the order of keys, as ``length`` hex digits."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not (abs(content) < float("inf")):
+        return None
+    return content
