@@ -1,0 +1,115 @@
+"""What dynamic convolutions share: a bank of K kernels, mixed anew for every sample."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from magicseg.ops.per_sample_conv import Padding, Size, per_sample_conv2d
+
+
+class KernelBankConv2d(nn.Module, ABC):
+    """A stand-in for `nn.Conv2d` whose kernel is a mixture of K kernels with weights that depend on the sample.
+
+    A subclass says what the weights are: `weights(x)` `[B, C, H, W] -> [B, K]`. The arguments are `nn.Conv2d`'s.
+
+    Parameters: `kernels` `[K, O, C/groups, kh, kw]`, `kernel_bias` `[K, O]` or None.
+
+    Raises:
+        ValueError: an argument that no convolution can have.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        num_kernels: int,
+    ) -> None:
+        super().__init__()
+        check_at_least(1, in_channels=in_channels, out_channels=out_channels, groups=groups, num_kernels=num_kernels)
+        self.kernel_size = pair("kernel_size", kernel_size, 1)
+        self.stride = pair("stride", stride, 1)
+        self.padding = padding if isinstance(padding, str) else pair("padding", padding, 0)
+        self.dilation = pair("dilation", dilation, 1)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.groups, self.num_kernels = groups, num_kernels
+        check_groups(in_channels, out_channels, groups)
+        check_padding(padding, self.stride)
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.kernels = nn.Parameter(
+            torch.empty(num_kernels, out_channels, in_channels // groups, *self.kernel_size, **place)
+        )
+        self.kernel_bias = nn.Parameter(torch.empty(num_kernels, out_channels, **place)) if bias else None
+        self.reset_kernels()
+
+    def reset_kernels(self) -> None:
+        """Draw each kernel from kaiming_uniform (fan-in of one kernel, a = 0) and the biases as `nn.Conv2d` does."""
+        for kernel in self.kernels:
+            nn.init.kaiming_uniform_(kernel)
+        if self.kernel_bias is not None:
+            bound = 1 / math.sqrt(self.kernels[0, 0].numel())
+            nn.init.uniform_(self.kernel_bias, -bound, bound)
+
+    @abstractmethod
+    def weights(self, x: Tensor) -> Tensor:
+        """Return the aggregation weights pi `[B, K]` of the samples x `[B, C, H, W]`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
+        return per_sample_conv2d(
+            x, self.kernels, self.weights(x), self.kernel_bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, "
+            f"bias={self.kernel_bias is not None}, num_kernels={self.num_kernels}"
+        )
+
+
+def pair(name: str, value: Size, smallest: int) -> tuple[int, int]:
+    """Return ``value`` as (rows, columns); raise ValueError unless it is one or two integers >= ``smallest``."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or not all(isinstance(side, int) and side >= smallest for side in both):
+        raise ValueError(f"{name} must be an integer >= {smallest} or a pair of them, not {value!r}.")
+    return both[0], both[1]
+
+
+def check_at_least(smallest: int, **sizes: int) -> None:
+    """Raise ValueError that names the first of ``sizes`` that is not an integer >= ``smallest``."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < smallest:
+            raise ValueError(f"{name} must be an integer >= {smallest}, not {value!r}.")
+
+
+def check_groups(in_channels: int, out_channels: int, groups: int) -> None:
+    """Raise ValueError unless ``groups`` divides both numbers of channels."""
+    if in_channels % groups or out_channels % groups:
+        common = math.gcd(in_channels, out_channels)
+        allowed = ", ".join(str(g) for g in range(1, common + 1) if common % g == 0)
+        raise ValueError(
+            f"groups={groups} does not divide in_channels={in_channels} and out_channels={out_channels}. "
+            f"Allowed: {allowed}."
+        )
+
+
+def check_padding(padding: Padding, stride: tuple[int, int]) -> None:
+    """Raise ValueError for a padding word that `nn.Conv2d` would refuse."""
+    if isinstance(padding, str) and padding not in ("same", "valid"):
+        raise ValueError(f"padding must be an integer, a pair, 'same' or 'valid', not {padding!r}.")
+    if padding == "same" and stride != (1, 1):
+        raise ValueError(f"padding='same' needs stride 1, not {stride}: give the padding as a number.")

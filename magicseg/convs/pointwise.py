@@ -1,0 +1,41 @@
+"""The fully connected layer of attention branches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution for pooled vectors: `[..., in_features] -> [..., out_features]`.
+
+    The weight has the shape `[out, in, 1, 1]` in which the dynamic convolutions' authors store it. It is no `nn.Conv2d`,
+    so that a network's own initialisation or `replace_convs` passes it by.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, 1, 1, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weight from kaiming_normal (fan-out, ReLU); set the bias to zero."""
+        nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Return `[..., out_features]` for vectors v `[..., in_features]`."""
+        return F.linear(v, self.weight.flatten(1), self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"

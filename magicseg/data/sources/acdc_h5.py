@@ -1,0 +1,154 @@
+"""ACDC as the repository SSL4MIS arranges it: h5 volumes for some patients, h5 slices for others, and list files.
+
+Each file holds ``image`` (float32, scaled to [0, 1] per volume) and ``label`` (uint8); spacing is not kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from magicseg.data.case import check_arrays
+from magicseg.data.sources.source import Source, SourceCase, Volume
+from magicseg.errors import UserError
+
+LAYOUT = "SSL4MIS h5"
+PATIENTS, NUM_CLASSES = 100, 4
+_NAME = re.compile(r"(patient\d{3}_frame\d{2})(?:_slice_(\d+))?")
+
+
+@dataclass
+class Files:
+    """The files of one case: its volume, its slices by number."""
+
+    volume: Path | None = None
+    slices: dict[int, Path] = field(default_factory=dict)
+
+
+def index(folder: Path) -> dict[str, Files]:
+    """Return the h5 files of each case found below ``folder``."""
+    found: dict[str, Files] = defaultdict(Files)
+    for path in sorted(folder.rglob("patient*.h5")):
+        match = _NAME.fullmatch(path.stem)
+        if match and match[2]:
+            found[match[1]].slices[int(match[2])] = path
+        elif match:
+            found[match[1]].volume = path
+    return dict(found)
+
+
+def find(folder: Path, files: dict[str, Files]) -> Source:
+    """Return the cases of patients 1 to 100: volumes as they are, or stacked from slices without a gap."""
+    volumes, slices = _named_in_lists(folder)
+    cases, missing = [], {}
+    for number in range(1, PATIENTS + 1):
+        for name in (f"patient{number:03d}_frame01", f"patient{number:03d}_frame02"):
+            of_case = files.get(name, Files())
+            if problem := _problem(of_case, slices[name]):
+                missing[name] = problem
+            else:
+                cases.append(_case(name, of_case))
+    return Source(LAYOUT, cases, missing, _list_notes(files, volumes, slices, {case.name for case in cases}))
+
+
+def _named_in_lists(folder: Path) -> tuple[set[str], dict[str, set[int]]]:
+    volumes, slices = set(), defaultdict(set)
+    for path in sorted(folder.rglob("*.list")):
+        for line in path.read_text(errors="replace").split():
+            match = _NAME.fullmatch(line.removesuffix(".h5"))
+            if match and match[2]:
+                slices[match[1]].add(int(match[2]))
+            elif match:
+                volumes.add(match[1])
+    return volumes, slices
+
+
+def _problem(files: Files, named: set[int]) -> str | None:
+    if files.volume:
+        return None
+    if not files.slices:
+        return "neither a volume nor slices are there"
+    known = named | set(files.slices)
+    gaps = sorted(set(range(min(1, *known), max(known) + 1)) - set(files.slices))
+    return f"no slice {', '.join(map(str, gaps))}" if gaps else None
+
+
+def _case(name: str, files: Files) -> SourceCase:
+    paths = (files.volume,) if files.volume else tuple(files.slices[number] for number in sorted(files.slices))
+    read = partial(read_volume, paths[0]) if files.volume else partial(stack_slices, paths)
+    return SourceCase(name, name.partition("_")[0], paths, "acdc h5 1", read)
+
+
+def read_volume(path: Path) -> Volume:
+    """Return the volume of one h5 file."""
+    return Volume(*_read(path, ndim=3))
+
+
+def stack_slices(paths: tuple[Path, ...]) -> Volume:
+    """Return the volume whose slices are ``paths``, in their order."""
+    images, labels = zip(*(_read(path, ndim=2) for path in paths), strict=True)
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise UserError(f"{path}: the slice has shape {image.shape}, but {paths[0].name} has {images[0].shape}; all must agree.")
+    return Volume(np.stack(images), np.stack(labels))
+
+
+def _read(path: Path, ndim: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    with _open(path) as file:
+        image, label = file["image"][()], file["label"][()]
+    check_arrays(image, label, NUM_CLASSES, path)
+    if image.ndim != ndim:
+        raise UserError(f"{path}: the image has {image.ndim} axes; its name says that it has {ndim}.")
+    return image.astype(np.float32), label.astype(np.uint8)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            if not {"image", "label"} <= set(file):
+                raise UserError(f"{path}: holds {', '.join(sorted(file)) or 'nothing'}; expected are image and label.")
+            yield file
+    except (OSError, RuntimeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged or no h5 file ({error}). Unpack or download it again.") from error
+
+
+def _list_notes(
+    files: dict[str, Files], volumes: set[str], slices: dict[str, set[int]], available: set[str]
+) -> list[str]:
+    """Say which files the lists name and the folder does not hold, and what became of them."""
+    absent_volumes = sorted(name for name in volumes if not files.get(name, Files()).volume)
+    absent_slices = [
+        (name, number)
+        for name in sorted(slices)
+        for number in sorted(slices[name] - set(files.get(name, Files()).slices))
+    ]
+    if not absent_volumes and not absent_slices:
+        return []
+    last = {name: min(slices[name]) + _depth(files[name]) - 1 for name, _ in absent_slices if name in available}
+    lost = [name for name in absent_volumes if name not in available]
+    lost_slices = [f"{name}_slice_{number}" for name, number in absent_slices if number > last.get(name, -1)]
+    fate = f"could not be rebuilt: {', '.join(lost + lost_slices)}" if lost or lost_slices else "none is lost"
+    return [
+        f"The list files name {len(absent_slices)} slices and {len(absent_volumes)} volumes that the folder does not hold: "
+        f"{len(absent_slices) - len(lost_slices)} slices were cut from volumes, "
+        f"{len(absent_volumes) - len(lost)} volumes stacked from slices; {fate}."
+    ]
+
+
+def _depth(files: Files) -> int:
+    if files.volume is None:
+        return len(files.slices)
+    with _open(files.volume) as file:
+        return len(file["image"])

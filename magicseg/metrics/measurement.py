@@ -1,0 +1,76 @@
+"""Measure a case once: counts and borders of each class, from which any protocol takes its scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from magicseg.metrics.checks import positive_spacing
+from magicseg.metrics.overlap import Counts, count
+from magicseg.metrics.surface import Borders, SurfaceDistances, borders_per_class
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What one class of one case measures, before any protocol; distances are computed when first asked for.
+
+    ``borders`` is None where a mask is empty; ``spacing`` is in mm, None if unknown.
+    """
+
+    name: str
+    counts: Counts
+    borders: Borders | None
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+
+    @cached_property
+    def voxel(self) -> SurfaceDistances | None:
+        """Distances in voxels."""
+        return None if self.borders is None else self.borders.distances()
+
+    @cached_property
+    def mm(self) -> SurfaceDistances | None:
+        """Distances in mm, in voxels if the spacing is unknown."""
+        if self.borders is None or self.spacing is None:
+            return self.voxel
+        return self.borders.distances(self.spacing)
+
+    @property
+    def state(self) -> str:
+        """One of "scored", "absent" (in neither mask), "missed" (truth only), "hallucinated" (prediction only)."""
+        predicted, true = self.counts.tp + self.counts.fp > 0, self.counts.tp + self.counts.fn > 0
+        if predicted:
+            return "scored" if true else "hallucinated"
+        return "missed" if true else "absent"
+
+    def diagonal(self, unit: str) -> float:
+        """Return the largest distance that two voxels of the image can have, in "voxel" or "mm"."""
+        size = self.spacing if unit == "mm" and self.spacing else (1.0,) * len(self.shape)
+        return math.hypot(*((n - 1) * step for n, step in zip(self.shape, size, strict=True)))
+
+
+def measure_case(
+    prediction: ArrayLike, truth: ArrayLike, classes: Sequence[str], spacing: Sequence[float] | None = None
+) -> list[Measurement]:
+    """Return what can be measured of each class, to be scored under one protocol or several.
+
+    Args:
+        prediction, truth: integer label maps of equal shape; label k + 1 is ``classes[k]``, 0 the background.
+        classes: names of the classes.
+        spacing: mm of a voxel along each axis, None if unknown.
+
+    Raises:
+        ValueError: no classes or one named twice, shapes differ, values are not whole numbers, a label is out of range, or the spacing is
+            no positive number an axis.
+    """
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError(f"classes is {list(classes)}; name each of the labels 1, 2, ... once, in this order.")
+    counts, borders = count(prediction, truth, len(classes)), borders_per_class(prediction, truth, len(classes))
+    shape = np.shape(truth)
+    millimetres = None if spacing is None else positive_spacing(spacing, len(shape))
+    return [Measurement(*found, shape, millimetres) for found in zip(classes, counts, borders, strict=True)]

@@ -1,0 +1,53 @@
+"""Every network is encoder -> decoder, so that an encoder's features can be refined between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Conv = Callable[..., nn.Module]
+"""A convolution: anything that is called with nn.Conv2d's arguments and returns a module."""
+
+
+class SegmentationModel(nn.Module):
+    """An encoder and a decoder.
+
+    Args:
+        encoder: maps images [B, C, H, W] to features, shallow to deep; ``encoder.stride`` divides H and W.
+        decoder: maps those features to logits [B, classes, H, W].
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images [B, C, H, W] to logits [B, classes, H, W].
+
+        Raises:
+            ValueError: H or W is not a multiple of the encoder's stride; names the nearest legal size.
+        """
+        _check_size(x, int(self.encoder.stride))
+        return self.decoder(self.encoder(x))
+
+
+def _check_size(x: Tensor, stride: int) -> None:
+    height, width = x.shape[-2:]
+    if height % stride or width % stride or not height or not width:
+        legal = [max(stride, round(side / stride) * stride) for side in (height, width)]
+        raise ValueError(
+            f"Input size {height}x{width} is not a multiple of {stride}; the nearest legal size is {legal[0]}x{legal[1]}."
+        )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def all_finite(model: nn.Module) -> bool:
+    """Return whether no weight is NaN or infinite."""
+    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())

@@ -1,0 +1,17 @@
+"""Batch normalisation that also trains with a batch of one."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def batch_norm_vectors(norm: nn.modules.batchnorm._BatchNorm, v: Tensor) -> Tensor:
+    """Apply the batch norm layer ``norm`` to vectors ``v`` `[B, C]`.
+
+    In training with B <= 1 there is no variance over the batch, and PyTorch raises. Here such a batch is normalised by
+    the running statistics, as in evaluation, and does not update them.
+    """
+    if norm.training and v.shape[0] <= 1:
+        return F.batch_norm(v, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
+    return norm(v)

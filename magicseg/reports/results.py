@@ -1,0 +1,177 @@
+"""The scores of finished runs, read from their folders: the only thing that comparison tables are made of."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from magicseg.errors import UserError, choose
+from magicseg.files import read_json
+from magicseg.reports.paper_tables import METRICS, RunKey
+from magicseg.runs import RunFolder
+
+BUDGETS = ("full", "cpu", "demo")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a run under one protocol, as stored: overlaps are fractions, distances are in ``unit``.
+
+    ``classes`` holds each class's mean over cases, ``mean`` the mean over classes; None where nothing could be scored.
+    """
+
+    protocol: Mapping[str, Any]
+    unit: str
+    classes: Mapping[str, Mapping[str, float | None]]
+    mean: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: which one, its scores by protocol, and everything that its numbers depend on."""
+
+    path: Path
+    key: RunKey
+    seed: int
+    variant: str
+    budget: str
+    scores: Mapping[str, Scores]
+    checkpoint: str
+    manifest: str
+    split: str
+    missing: tuple[str, ...]
+    parameters: int
+    seconds: float
+    code: str
+    device: str
+
+    def value(self, protocol: str, metric: str, label_class: str) -> float | None:
+        """Return a score in printed units (percent, voxels, millions); None where the run has no such score.
+
+        Raises:
+            UserError: the run knows no class of this name.
+        """
+        if metric == "parameters":
+            return self.parameters * METRICS[metric].scale
+        scores = self.scores[protocol]
+        if label_class != "mean" and label_class not in scores.classes:
+            found = ", ".join(scores.classes)
+            raise UserError(f"{self.path} has no class {label_class!r}, which the table asks for. It has: {found}.")
+        stored = (scores.mean if label_class == "mean" else scores.classes[label_class]).get(metric)
+        return None if stored is None else stored * METRICS[metric].scale
+
+
+def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn) -> list[Result]:
+    """Return all finished runs below ``outputs``, ordered by path.
+
+    A run that cannot be read does not hide the others: it is left out, and ``report`` is called with a sentence that
+    names its file.
+
+    Raises:
+        UserError: ``outputs`` is not a folder.
+    """
+    if not outputs.is_dir():
+        raise UserError(f"{outputs} is not a folder. Name the folder that holds the runs with outputs=DIR.")
+    results = []
+    for path in sorted(outputs.rglob("summary.json")):
+        try:
+            results.append(read_result(path))
+        except UserError as error:
+            report(f"Left out: {error}")
+    return results
+
+
+def read_result(path: Path) -> Result:
+    """Return the run that a ``summary.json`` describes.
+
+    Raises:
+        UserError: the run is not marked as finished, or its summary is malformed; the text names file and key.
+    """
+    folder = RunFolder(path.parent)
+    if not folder.finished():
+        raise UserError(f"{path} belongs to a run that is not finished (state {folder.status().get('state')!r}).")
+    try:
+        return _result(path, read_json(path))
+    except ValueError as error:
+        raise UserError(f"{path} is not the summary of a run: {error}.") from error
+
+
+def _result(path: Path, content: Any) -> Result:
+    protocols = _take(content, dict, "scores")
+    missing = _take(content, list, "data", "missing")
+    return Result(
+        path=path,
+        key=RunKey(*(_take(content, str, name) for name in RunKey._fields)),
+        seed=_take(content, int, "seed"),
+        variant=_take(content, str, "variant"),
+        budget=_budget(_take(content, str, "budget")),
+        scores={name: _scores(content, name) for name in protocols},
+        checkpoint=_take(content, str, "checkpoint", "rule"),
+        manifest=_take(content, str, "data", "manifest"),
+        split=_take(content, str, "data", "split"),
+        missing=tuple(str(case) for case in missing),
+        parameters=_take(content, int, "parameters"),
+        seconds=_take(content, (int, float), "seconds"),
+        code=_code(_take(content, dict, "provenance", "git")),
+        device=_take(content, str, "provenance", "device"),
+    )
+
+
+def _scores(content: Any, name: str) -> Scores:
+    classes = _take(content, dict, "scores", name, "classes")
+    _take(content, str, "scores", name, "protocol", "name")
+    return Scores(
+        protocol=_take(content, dict, "scores", name, "protocol"),
+        unit=_take(content, str, "scores", name, "unit"),
+        classes={
+            label_class: {
+                metric: _number(content, metric, "scores", name, "classes", label_class, metric, "mean")
+                for metric in _take(content, dict, "scores", name, "classes", label_class)
+            }
+            for label_class in classes
+        },
+        mean={
+            metric: _number(content, metric, "scores", name, "mean", metric)
+            for metric in _take(content, dict, "scores", name, "mean")
+        },
+    )
+
+
+def _number(content: Any, metric: str, *keys: str) -> float | None:
+    number = _take(content, (int, float, type(None)), *keys)
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"{'.'.join(keys)} is {number}, allowed are numbers and null")
+    fraction = metric in METRICS and METRICS[metric].unit == "percent"
+    if fraction and number is not None and not 0 <= number <= 1:
+        raise ValueError(f"{'.'.join(keys)} is {number}, allowed are fractions from 0 to 1")
+    return number
+
+
+def _take(content: Any, kind: type | tuple[type, ...], *keys: str) -> Any:
+    """Return ``content[keys[0]][keys[1]]...``, which must be there and of a ``kind``."""
+    found = content
+    for key in keys:
+        if not isinstance(found, dict) or key not in found:
+            raise ValueError(f"{'.'.join(keys)} is missing")
+        found = found[key]
+    if not isinstance(found, kind) or isinstance(found, bool):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        raise ValueError(f"{'.'.join(keys)} is {found!r}, allowed is {' or '.join(each.__name__ for each in kinds)}")
+    return found
+
+
+def _budget(name: str) -> str:
+    try:
+        return choose("budget", name, BUDGETS)
+    except UserError as error:
+        raise ValueError(str(error).rstrip(".")) from error
+
+
+def _code(git: Mapping[str, Any]) -> str:
+    """Return the commit, marked where the code was changed after it; the changes themselves are not known."""
+    commit = git.get("commit") or "unknown"
+    return f"{commit} with uncommitted changes" if git.get("dirty") else commit

@@ -1,0 +1,170 @@
+"""The run folder: where it is, what lies in it, and who may write to it.
+
+``outputs/<dataset>/<backbone>/<conv>/<variant>-s<seed>/`` where ``variant`` is a hash of everything that changes the
+numbers. The same configuration therefore always finds the same folder: finished runs are not run again, interrupted
+ones go on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from magicseg.errors import UserError
+from magicseg.files import digest, read_json, write_json
+
+PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy", "hydra-core", "medpy", "nibabel")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Code, packages, data and hardware."""
+        return self.path / "provenance.json"
+
+    @property
+    def status_file(self) -> Path:
+        """State, epoch and reason."""
+        return self.path / "status.json"
+
+    @property
+    def curves(self) -> Path:
+        """Loss, learning rate and validation scores of each epoch."""
+        return self.path / "curves.csv"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint after the last epoch."""
+        return self.path / "checkpoints" / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the epoch with the best validation score."""
+        return self.path / "checkpoints" / "best.pt"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def predictions(self) -> Path:
+        """Predicted label maps on the original grid, one npz a case."""
+        return self.path / "predictions"
+
+    @property
+    def overlays(self) -> Path:
+        """Pictures."""
+        return self.path / "overlays"
+
+    @property
+    def cases(self) -> Path:
+        """Scores of each case and class."""
+        return self.path / "cases.csv"
+
+    @property
+    def summary(self) -> Path:
+        """Scores of the run."""
+        return self.path / "summary.json"
+
+    def status(self) -> dict[str, Any]:
+        """Return the recorded status; ``{"state": "new"}`` for a run that never started."""
+        return read_json(self.status_file) if self.status_file.is_file() else {"state": "new"}
+
+    def finished(self) -> bool:
+        """Return whether the run has ended with scores."""
+        return self.status()["state"] == "finished" and self.summary.is_file()
+
+    def set_status(self, state: str, **details: Any) -> None:
+        """Record a state: running, interrupted, failed or finished."""
+        process = {"pid": os.getpid(), "host": socket.gethostname(), "time": now()}
+        write_json(self.status_file, {"state": state, **details, **process})
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the operating system lets go when the process ends, however it ends.
+
+        Raises:
+            UserError: another process trains this run now, or the folder cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise UserError(
+                f"Cannot write to the run folder {self.path}: {error.strerror}. Choose another with outputs=DIR."
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"Another process works on {self.path} (status.json names it). Wait for it or stop it."
+                ) from error
+            yield
+
+
+def run_folder(
+    outputs: Path, dataset: str, backbone: str, conv: str, settings: Mapping[str, Any], seed: int
+) -> RunFolder:
+    """Return the folder of the run that ``settings`` (everything that changes the numbers but the seed) describe."""
+    return RunFolder(outputs / dataset / backbone / conv / f"{digest(settings, 8)}-s{seed}")
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def git_state() -> dict[str, Any]:
+    """Return the commit of the code and whether it was changed since; None outside a git checkout."""
+
+    def git(*arguments: str) -> str:
+        folder = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def provenance(device: str, threads: int) -> dict[str, Any]:
+    """Return what a number depends on besides its configuration: code, packages, command and hardware."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "git": git_state(),
+        "packages": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "cpu_threads": threads,
+        "command": " ".join(sys.argv),
+        "started": now(),
+    }

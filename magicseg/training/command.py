@@ -1,0 +1,79 @@
+"""The command line: compose the configuration, run it, and turn mistakes into one clear paragraph."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from magicseg.arguments import run_friendly
+from magicseg.errors import UserError, nearest
+
+
+def config_folder() -> Path:
+    """Return the folder of the YAML groups: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+@hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
+def _run(config: DictConfig) -> None:
+    from magicseg.training import run  # PyTorch is imported only once the configuration is sound
+
+    run.run(config)
+
+
+def main() -> None:
+    """Entry of ``python train.py`` and of the console script ``magicseg``."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let exceptions through to the translation below
+    run_friendly(lambda _: _translated())
+
+
+def _translated() -> None:
+    try:
+        _run()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """Return one paragraph for a configuration mistake, with the nearest legal names.
+
+    Args:
+        error: what Hydra or OmegaConf raised while composing.
+    """
+    text = " ".join(str(error).split())
+    group = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    if group:
+        return f"Unknown {group[1]} {group[2]!r}. {nearest(group[2], _options(group[1]))}"
+    override = re.search(r"Could not override '([^']+)'", text)
+    if override:
+        key = override[1].split("@")[0]
+        parent, _, name = key.rpartition(".")
+        siblings = _keys(error, parent)
+        return f"Unknown key {key!r}. {nearest(name, siblings)}"
+    return text.replace("See https://hydra.cc/docs/1.2/advanced/override_grammar/basic for details", "").strip()
+
+
+def _options(group: str) -> list[str]:
+    return [file.stem for file in (config_folder() / group).glob("*.yaml")]
+
+
+def _keys(error: Exception, parent: str) -> list[str]:
+    """Return the legal keys beside an unknown one: those of the node it was looked up in, or groups and top keys."""
+    while error is not None:
+        node = getattr(error, "parent_node", None)
+        if parent and isinstance(node, DictConfig):
+            return [str(key) for key in node]
+        error = error.__cause__  # type: ignore[assignment]
+    top = OmegaConf.load(config_folder() / "config.yaml")
+    groups = [folder.name for folder in config_folder().iterdir() if folder.is_dir()]
+    return groups + [str(key) for key in top if key not in ("defaults", "hydra")]
+
+

@@ -1,0 +1,123 @@
+"""The training loop: epochs of steps, validation, checkpoints. Every epoch starts from (seed, epoch) alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from magicseg.errors import UserError
+from magicseg.files import write_text
+from magicseg.models.model import all_finite
+from magicseg.runs import RunFolder
+from magicseg.seeding import derive_seed
+from magicseg.training.checkpoint import load_checkpoint, save_checkpoint
+from magicseg.training.optim import Schedule, set_learning_rate
+
+Validate = Callable[[nn.Module], dict[str, float]]
+"""Scores a model on the validation cases; the entry "dice" decides which epoch is best."""
+
+
+@dataclass
+class Trainer:
+    """Everything that one training needs; ``fit`` trains to the end, from wherever the run folder's checkpoint stands."""
+
+    model: nn.Module
+    loss: nn.Module
+    optimizer: Optimizer
+    schedule: Schedule
+    loader: DataLoader
+    validate: Validate
+    folder: RunFolder
+    epochs: int
+    seed: int
+    device: torch.device
+    autocast: torch.dtype | None = None
+    progress: bool = True
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def fit(self) -> None:
+        """Train for the remaining epochs; checkpoints and curves are written after each."""
+        first = self._resume()
+        with SummaryWriter(self.folder.tensorboard, purge_step=first) as writer:
+            total = self.epochs * len(self.loader)
+            bar = tqdm(total=total, initial=first * len(self.loader), disable=not self.progress, unit="step")
+            with bar:
+                for epoch in range(first, self.epochs):
+                    loss = self._train_epoch(epoch, bar)
+                    scores = self.validate(self.model)
+                    self._record(epoch, {"loss": loss, **scores}, writer)
+                    self._save(epoch)
+                    self.folder.set_status("running", epoch=epoch + 1, epochs=self.epochs)
+                    bar.set_postfix(loss=f"{loss:.4f}", val_dice=f"{scores['dice']:.4f}")
+
+    def _train_epoch(self, epoch: int, bar: tqdm) -> float:
+        torch.manual_seed(derive_seed(self.seed, "model", epoch))  # dropout and the like
+        self.loader.batch_sampler.epoch = epoch  # type: ignore[union-attr]
+        self.model.train()
+        losses = []
+        bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
+        for step, (images, labels) in enumerate(self.loader, start=epoch * len(self.loader)):
+            set_learning_rate(self.optimizer, self.schedule(step, self.epochs * len(self.loader)))
+            losses.append(self._step(images.to(self.device), labels.to(self.device), step))
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+            bar.update()
+        return math.fsum(losses) / len(losses)
+
+    def _step(self, images: Tensor, labels: Tensor, step: int) -> float:
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            loss = self.loss(self.model(images), labels)
+        value = loss.item()
+        if not math.isfinite(value):  # before the optimiser's step, so that the weights stay good
+            raise UserError(
+                f"The loss is {value} at step {step} (epoch {step // len(self.loader) + 1}); the weights were left as they "
+                f"were and {self.folder.last} holds the last whole epoch. A lower learning rate "
+                "(recipe.optimizer.lr) or gradient clipping usually helps."
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return value
+
+    def _record(self, epoch: int, scores: dict[str, float], writer: SummaryWriter) -> None:
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.history.append({"epoch": epoch + 1, "learning_rate": rate, **scores})
+        for name, value in self.history[-1].items():
+            if name != "epoch":
+                writer.add_scalar(name if "/" in name else f"training/{name}", value, epoch + 1)
+        text = io.StringIO()
+        table = csv.DictWriter(text, fieldnames=list(self.history[-1]))
+        table.writeheader()
+        table.writerows(self.history)
+        write_text(self.folder.curves, text.getvalue())
+
+    def _save(self, epoch: int) -> None:
+        if not all_finite(self.model):
+            raise UserError(
+                f"Weights are NaN or infinite after epoch {epoch + 1}; {self.folder.last} keeps the epoch before."
+            )
+        state: dict[str, Any] = {"epoch": epoch + 1, "model": self.model.state_dict(), "history": self.history}
+        best = max(self.history, key=lambda row: row["dice"])  # the first of equals
+        if best["epoch"] == epoch + 1:
+            save_checkpoint(self.folder.best, state)
+        save_checkpoint(self.folder.last, {**state, "optimizer": self.optimizer.state_dict()})
+
+    def _resume(self) -> int:
+        """Load the last checkpoint if there is one; return the number of epochs that are done."""
+        if not self.folder.last.is_file():
+            return 0
+        state = load_checkpoint(self.folder.last)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history = state["history"]
+        return int(state["epoch"])

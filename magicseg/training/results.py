@@ -1,0 +1,90 @@
+"""What a trained run leaves behind: predictions, scores, pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from tqdm import tqdm
+
+from magicseg.data import Case, load_case
+from magicseg.errors import UserError
+from magicseg.evaluation.evaluate import Scores, rank_cases, score_cases, summaries, write_cases
+from magicseg.evaluation.predict import load_prediction, predict_volume, save_prediction
+from magicseg.files import read_json, write_json
+from magicseg.metrics import Protocol
+from magicseg.reports.overlays import save_overlay
+from magicseg.runs import RunFolder
+from magicseg.training.checkpoint import load_checkpoint
+
+
+def chosen_checkpoint(config: DictConfig, folder: RunFolder) -> tuple[Path, dict[str, Any]]:
+    """Return the checkpoint that the recipe's selection rule chooses, and what the summary says of it."""
+    path = folder.last if config.recipe.selection == "last" else folder.best
+    history = load_checkpoint(path)["history"]
+    return path, {"rule": config.recipe.selection, "epoch": history[-1]["epoch"], "value": history[-1]["dice"]}
+
+
+def predict_cases(config: DictConfig, folder: RunFolder, model: nn.Module, cases: list[Case]) -> None:
+    """Predict every test case with the chosen checkpoint and keep its label map on the original grid."""
+    path, _ = chosen_checkpoint(config, folder)
+    model.load_state_dict(load_checkpoint(path)["model"])
+    for case in tqdm(cases, desc="predicting", unit="case", disable=not config.trainer.progress):
+        image, _ = load_case(Path(config.dataset.root), case)
+        label = predict_volume(model, image, config.recipe.size)
+        save_prediction(folder.predictions / f"{case.name}.npz", label)
+
+
+def protocols_of(config: DictConfig) -> dict[str, Protocol]:
+    """Return role -> protocol: the data set's own ("paper"), "strict", and the chosen one if it is neither."""
+    roles = {"paper": config.dataset.paper_protocol, "strict": config.strict}
+    if config.protocol not in roles.values():
+        roles[config.protocol.name] = config.protocol
+    try:
+        return {role: Protocol(**OmegaConf.to_container(node, resolve=True)) for role, node in roles.items()}
+    except (TypeError, ValueError) as error:
+        raise UserError(f"protocol: {error}") from error
+
+
+def write_scores(config: DictConfig, folder: RunFolder, cases: list[Case], facts: dict[str, Any]) -> None:
+    """Score the kept predictions under every protocol; write cases.csv, summary.json and the overlay pictures.
+
+    Args:
+        config: the run's configuration.
+        folder: the run.
+        cases: the test cases.
+        facts: further entries of the summary: data, parameters, seconds, ...
+    """
+    protocols = protocols_of(config)
+    root, classes = Path(config.dataset.root), list(config.dataset.classes)
+    scores = score_cases(folder.predictions, cases, root, classes, protocols, config.trainer.progress)
+    write_cases(folder.cases, scores)
+    if config.trainer.overlays:
+        write_overlays(config, folder, cases, scores)
+    summary = {
+        "dataset": config.dataset.name,
+        "backbone": config.backbone.name,
+        "conv": config.conv.name,
+        "seed": config.seed,
+        "variant": folder.path.name.split("-")[0],
+        "budget": config.recipe.budget,
+        "scores": summaries(scores, protocols),
+        "checkpoint": chosen_checkpoint(config, folder)[1],
+        "provenance": read_json(folder.provenance),
+        **facts,
+    }
+    write_json(folder.summary, summary)
+
+
+def write_overlays(config: DictConfig, folder: RunFolder, cases: list[Case], scores: Scores) -> None:
+    """Draw the best, the median and the worst case by mean Dice under the data set's own protocol."""
+    ranked = rank_cases(scores["paper"])
+    by_name = {case.name: case for case in cases}
+    for kind, name in (("best", ranked[0]), ("median", ranked[len(ranked) // 2]), ("worst", ranked[-1])):
+        image, truth = load_case(Path(config.dataset.root), by_name[name])
+        prediction = load_prediction(folder.predictions / f"{name}.npz")
+        dice = ", ".join(f"{score.name} {100 * score.dice:.1f}" for score in scores["paper"][name])
+        title = f"{kind} case: {name} (Dice %: {dice})"
+        save_overlay(folder.overlays / f"{kind}.png", image, truth, prediction, config.dataset.classes, title)
