@@ -121,11 +121,21 @@ def _gradient(leaf: Tensor) -> Tensor:
 
 
 def _compare(where: str, got: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
-    """Every expected array must be there and agree to `tolerance`, absolute plus relative to the array's largest value."""
+    """Every expected array must be there and agree to `tolerance`, absolute plus relative to the largest value.
+
+    In float64 that is the array's own largest value, in float32 that of all arrays of the same kind: a gradient that
+    passes a batch norm over two samples is a small difference of large numbers, and float32 cannot hold it better.
+    """
     assert any(name.startswith("output/") for name in expected), f"{where}: the file has no outputs"
     for name, reference in expected.items():
         assert name in got, f"{where}: the module has no {name}"
         assert got[name].shape == reference.shape, f"{where} {name}: {got[name].shape} instead of {reference.shape}"
-        error = (got[name] - reference).abs().max().item() if reference.numel() else 0.0
-        allowed = tolerance * (1 + (reference.abs().max().item() if reference.numel() else 0.0))
+        kind = name.split("/")[0]
+        alike = [name] if reference.dtype == torch.float64 else [n for n in expected if n.split("/")[0] == kind]
+        allowed = tolerance * (1 + max(_largest(expected[n]) for n in alike))
+        error = _largest(got[name] - reference)
         assert error <= allowed, f"{where} {name}: differs by {error:.2e}, allowed {allowed:.2e}"
+
+
+def _largest(x: Tensor) -> float:
+    return x.abs().max().item() if x.numel() else 0.0

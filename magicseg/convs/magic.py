@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from magicseg.convs.kernel_bank import KernelBankConv2d, check_at_least
 from magicseg.convs.pointwise import Pointwise
@@ -26,20 +26,20 @@ class MAGICConv2d(KernelBankConv2d):
     | | `paper` | `released` |
     |---|---|---|
     | weights pi | softmax(beta) * phi(beta) (eq. 9-10) | softmax(beta * phi(beta) / 30), sum to one |
-    | K = 1 | pi = phi(beta): dynamic | pi = 1: exactly a static convolution |
+    | K = 1 | pi = phi(beta): dynamic | pi = 1: exactly a static convolution, its attention is frozen |
     | L_v of eq. 7 | bottleneck of 2C channels (Table 5's parameters) | of C/2 channels |
     | its LayerNorm | without scale and shift (Table 5) | with |
     | bias at the start | uniform as in `nn.Conv2d` | normal with standard deviation 1 |
 
     Any number of channels works: for odd C the replication of eq. 4 (means to even, maxima to odd channels) simply ends
     early, and the hidden layers keep at least one unit. In training, a batch of one uses the running statistics of
-    kernel recalculation's BatchNorm. The bias of `mask` never gets a gradient: a softmax ignores a constant.
+    kernel recalculation's BatchNorm. The bias of `mask` has gradient zero: a softmax ignores a constant.
 
     Args:
         in_channels: C; this and the following up to `dtype` as in `nn.Conv2d`.
         num_kernels: K.
         form: "paper" or "released".
-        ratio: reduction of the hidden layer of eq. 8 (C / ratio units).
+        ratio: reduction of the hidden layer of eq. 8 (C / ratio units); the paper gives none, the released code 8.
         temperature: divides the logits before the softmax; None means the form's own (1 or 30).
         context_channels: width of the bottleneck of L_v; None means the form's own.
         context_affine: whether its LayerNorm has scale and shift; None means the form's own.
@@ -79,68 +79,92 @@ class MAGICConv2d(KernelBankConv2d):
     ) -> None:
         if form not in ("paper", "released"):
             raise ValueError(f"form must be 'paper' or 'released', not {form!r}.")
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype,
-            num_kernels=num_kernels,
-        )  # fmt: skip
         released = form == "released"
-        C, K = in_channels, num_kernels
-        self.form = form
-        self.temperature = (30.0 if released else 1.0) if temperature is None else float(temperature)
-        self.spatial, self.channel, self.non_local = spatial, channel, non_local
-        self.recalculation = recalculation and not (released and K == 1)
-        width = (max(1, C // 2) if released else 2 * C) if context_channels is None else context_channels
-        check_at_least(1, ratio=ratio, context_channels=width)
-        if not self.temperature > 0:
+        if temperature is None:
+            temperature = 30.0 if released else 1.0
+        if context_channels is None:
+            context_channels = max(1, in_channels // 2) if released else 2 * in_channels
+        if context_affine is None:
+            context_affine = released
+        check_at_least(1, ratio=ratio, context_channels=context_channels)
+        if not temperature > 0:
             raise ValueError(f"temperature must be > 0, not {temperature!r}.")
 
         place: dict[str, Any] = {"device": device, "dtype": dtype}
-        hidden = max(1, C // ratio)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, **place,
+            num_kernels=num_kernels,
+        )  # fmt: skip
+        self.form, self.temperature = form, temperature
+        self.spatial, self.channel, self.non_local = spatial, channel, non_local
+        self.static = released and num_kernels == 1
+        self.recalculation = recalculation and not self.static
         if non_local:
-            self.mask = Pointwise(C, 1, **place)
-            self.ctx_reduce = Pointwise(C, width, **place)
-            affine = released if context_affine is None else context_affine
-            self.ctx_norm = nn.LayerNorm((width, 1, 1), elementwise_affine=affine, **place)
-            self.ctx_expand = Pointwise(width, C, **place)
-        self.squeeze = Pointwise(C, hidden, bias=False, **place)
-        self.logits = Pointwise(hidden, K, bias=False, **place)
+            self._build_context(context_channels, context_affine, place)
+        self._build_logits(ratio, place)
         if self.recalculation:
-            self.kr_reduce = Pointwise(K, max(1, K // 2), bias=False, **place)
-            self.kr_norm = nn.BatchNorm1d(max(1, K // 2), **place)
-            self.kr_expand = Pointwise(max(1, K // 2), K, bias=False, **place)
+            self._build_recalculation(place)
+        if self.static:
+            for layer in self.children():
+                layer.requires_grad_(False)
         if released and self.kernel_bias is not None:
             nn.init.normal_(self.kernel_bias)
-        self.static = released and K == 1
-        if self.static:
-            self._attention().requires_grad_(False)
+
+    def _build_context(self, width: int, affine: bool, place: dict[str, Any]) -> None:
+        self.mask = Pointwise(self.in_channels, 1, **place)
+        self.ctx_reduce = Pointwise(self.in_channels, width, **place)
+        self.ctx_norm = nn.LayerNorm((width, 1, 1), elementwise_affine=affine, **place)
+        self.ctx_expand = Pointwise(width, self.in_channels, **place)
+
+    def _build_logits(self, ratio: int, place: dict[str, Any]) -> None:
+        hidden = max(1, self.in_channels // ratio)
+        self.squeeze = Pointwise(self.in_channels, hidden, bias=False, **place)
+        self.logits = Pointwise(hidden, self.num_kernels, bias=False, **place)
+
+    def _build_recalculation(self, place: dict[str, Any]) -> None:
+        hidden = max(1, self.num_kernels // 2)
+        self.kr_reduce = Pointwise(self.num_kernels, hidden, bias=False, **place)
+        self.kr_norm = nn.BatchNorm1d(hidden, **place)
+        self.kr_expand = Pointwise(hidden, self.num_kernels, bias=False, **place)
 
     def weights(self, x: Tensor) -> Tensor:
         """Return pi `[B, K]`, the weights of the K kernels for the samples x `[B, C, H, W]` (eq. 3-11)."""
-        if x.shape[1] != self.in_channels or x.dim() != 4:
-            raise ValueError(f"x must be [B, {self.in_channels}, H, W], not {list(x.shape)}.")
-        beta = self.logits(F.relu(self.squeeze(self._fuse(x))))
-        phi = self._recalculate(beta)
+        if self.static:
+            return x.new_ones(x.shape[0], 1)
+        beta = self.logits(functional.relu(self.squeeze(self._fuse_dimensions(x))))
+        phi = self._recalculate(beta) if self.recalculation else 1.0
         if self.form == "released":
-            return F.softmax(beta * phi / self.temperature, dim=1)
-        return F.softmax(beta / self.temperature, dim=1) * phi
+            return functional.softmax(beta * phi / self.temperature, dim=1)
+        return functional.softmax(beta / self.temperature, dim=1) * phi
 
-    def _fuse(self, x: Tensor) -> Tensor:
-        """Return beta_c + beta_s + beta_g `[B, C]` (eq. 3, 4 and 7)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
+        if not self.static:
+            return super().forward(x)
+        bias = None if self.kernel_bias is None else self.kernel_bias[0]
+        return functional.conv2d(x, self.kernels[0], bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def _fuse_dimensions(self, x: Tensor) -> Tensor:
+        """Return beta_c + beta_s + beta_g `[B, C]` (eq. 3, 4, 7)."""
         mean = x.mean((2, 3))
         beta = mean if self.channel else torch.zeros_like(mean)
         if self.spatial:
-            maximum = mean_of_channel_maximum(x)
-            beta = (
-                beta
-                + torch.stack([mean.mean(1), maximum], 1).repeat(1, (self.in_channels + 1) // 2)[:, : self.in_channels]
-            )
+            beta = beta + self._beta_s(mean, mean_of_channel_maximum(x))
         if self.non_local:
-            context = self.ctx_reduce(attention_pool(x, self.mask.weight, self.mask.bias))
-            beta = beta + self.ctx_expand(F.gelu(self.ctx_norm(context[:, :, None, None]).flatten(1)))
+            beta = beta + self._beta_g(attention_pool(x, self.mask.weight, self.mask.bias))
         return beta
 
-    def _recalculate(self, beta: Tensor) -> Tensor | float:
-        """Return phi(beta) `[B, K]` (eq. 11), or 1 without kernel recalculation."""
-        if not self.recalculation:
-            return 1.0
-        return torch.sigmoid(self.kr_expand(F.relu(batch_norm_vectors(self.kr_norm, self.kr_reduce(beta)))))
+    def _beta_s(self, mean: Tensor, maximum: Tensor) -> Tensor:
+        """Replicate the means of the two pooled maps over the channels (eq. 4): the mean of a copy is the mean."""
+        both = torch.stack([mean.mean(1), maximum], dim=1)
+        return both.repeat(1, (self.in_channels + 1) // 2)[:, : self.in_channels]
+
+    def _beta_g(self, context: Tensor) -> Tensor:
+        """Apply L_v to the pooled context `[B, C]` (eq. 7), as the bottleneck that the released code makes of it."""
+        reduced = self.ctx_norm(self.ctx_reduce(context)[:, :, None, None]).flatten(1)
+        return self.ctx_expand(functional.gelu(reduced))
+
+    def _recalculate(self, beta: Tensor) -> Tensor:
+        """Return phi(beta) `[B, K]` (eq. 11)."""
+        reduced = batch_norm_vectors(self.kr_norm, self.kr_reduce(beta))
+        return torch.sigmoid(self.kr_expand(functional.relu(reduced)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 class Pointwise(nn.Module):
@@ -35,7 +35,7 @@ class Pointwise(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """Return `[..., out_features]` for vectors v `[..., in_features]`."""
-        return F.linear(v, self.weight.flatten(1), self.bias)
+        return functional.linear(v, self.weight.flatten(1), self.bias)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"

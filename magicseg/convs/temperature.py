@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from magicseg.convs.checks import check_temperature
+
 
 @dataclass(frozen=True)
 class TemperatureSchedule:
@@ -65,9 +67,8 @@ def set_temperature(model: nn.Module, temperature: float) -> int:
     Raises:
         ValueError: the temperature is not a positive number.
     """
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be a positive number, found {temperature}.")
+    value = check_temperature(temperature)
     modules = [module for module in model.modules() if hasattr(module, "temperature")]
     for module in modules:
-        module.temperature = float(temperature)
+        module.temperature = value  # type: ignore[assignment]
     return len(modules)

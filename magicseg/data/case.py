@@ -45,8 +45,8 @@ class Case:
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Case:
         """Return the case that ``dataclasses.asdict`` and JSON turned into ``entry``."""
-        lists = ("shape", "spacing", "intensity", "label_counts")
-        return cls(**{key: tuple(value) if key in lists and value is not None else value for key, value in entry.items()})
+        fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+        return cls(**fields)
 
 
 def check_arrays(image: NDArray[Any], label: NDArray[Any], num_classes: int, where: object) -> None:
@@ -61,9 +61,13 @@ def check_arrays(image: NDArray[Any], label: NDArray[Any], num_classes: int, whe
             "Both must have the same shape, [D, H, W] or [H, W], with no empty axis."
         )
     if not np.isfinite(image).all():
-        raise UserError(f"{where}: the image holds {(~np.isfinite(image)).sum()} NaN or infinite values; all must be finite.")
+        raise UserError(
+            f"{where}: the image holds {(~np.isfinite(image)).sum()} NaN or infinite values; all must be finite."
+        )
     if image.min() < 0 or image.max() > 1:
-        raise UserError(f"{where}: the image ranges from {image.min():g} to {image.max():g}; allowed are values in [0, 1].")
+        raise UserError(
+            f"{where}: the image ranges from {image.min():g} to {image.max():g}; allowed are values in [0, 1]."
+        )
     unknown = sorted(set(np.unique(label).tolist()) - set(range(num_classes)))
     if unknown:
         found = ", ".join(f"{value:g}" for value in unknown[:8])
@@ -115,7 +119,9 @@ def load_case(root: Path, case: Case) -> tuple[Image, Label]:
     image, label = _read_arrays(path)
     check_arrays(image, label, len(case.label_counts), path)
     if image.shape != case.shape:
-        raise UserError(f"{path}: holds a volume of shape {image.shape}; the manifest says {case.shape}. Prepare the data again.")
+        raise UserError(
+            f"{path}: holds a volume of shape {image.shape}; the manifest says {case.shape}. Prepare the data again."
+        )
     return image, label
 
 

@@ -56,7 +56,9 @@ class Manifest:
                 notes=tuple(content["notes"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"{path} is not a manifest of prepared data ({error}). Delete it and prepare again.") from error
+            raise UserError(
+                f"{path} is not a manifest of prepared data ({error}). Delete it and prepare again."
+            ) from error
 
     def write(self, root: Path) -> None:
         """Write ``root/manifest.json`` atomically."""

@@ -55,9 +55,12 @@ def split_cases(manifest: Manifest, dataset: str, split: str, allow_missing: boo
     if missing and not allow_missing:
         raise UserError(
             f"The split {split} of {dataset} names {len(missing)} subjects or frames that the prepared data lacks: "
-            f"{', '.join(missing)}. Complete the source and prepare it again, or set allow_missing=true to go on without them."
+            f"{', '.join(missing)}. Complete the source and prepare it again, or leave them out: allow_missing=true."
         )
-    cases = {part: [case for name in names for case in manifest.cases if case.subject == name] for part, names in subjects.items()}
+    cases = {
+        part: [case for name in names for case in manifest.cases if case.subject == name]
+        for part, names in subjects.items()
+    }
     return Split(cases["train"], cases["val"], cases["test"], missing)
 
 

@@ -49,9 +49,9 @@ def predict_volume(model: nn.Module, volume: np.ndarray, size: int, batch_size: 
         size: side of the network's input, in pixels.
         batch_size: slices at a time.
     """
-    slices = np.stack([resize_image(image, size) for image in volume])[:, None]
+    slices = np.stack([resize_image(image, (size, size)) for image in volume])[:, None]
     labels = predict_slices(model, torch.from_numpy(slices), batch_size)
-    return np.stack([restore_label(label, volume.shape[1:]) for label in labels.numpy()])
+    return np.stack([restore_label(label, (volume.shape[1], volume.shape[2])) for label in labels.numpy()])
 
 
 def save_prediction(path: Path, label: np.ndarray) -> None:
@@ -67,4 +67,4 @@ def load_prediction(path: Path) -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
             return archive["label"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"Prediction {path} is missing or damaged ({error}). Add predict=true to make it again.") from error
+        raise UserError(f"Prediction {path} is missing or damaged ({error}). Delete the run folder and train again, or restore the file.") from error

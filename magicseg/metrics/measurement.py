@@ -65,8 +65,8 @@ def measure_case(
         spacing: mm of a voxel along each axis, None if unknown.
 
     Raises:
-        ValueError: no classes or one named twice, shapes differ, values are not whole numbers, a label is out of range, or the spacing is
-            no positive number an axis.
+        ValueError: no classes or one named twice, shapes differ, values are not whole numbers, a label is out of
+            range, or the spacing is no positive number an axis.
     """
     if not classes or len(set(classes)) < len(classes):
         raise ValueError(f"classes is {list(classes)}; name each of the labels 1, 2, ... once, in this order.")

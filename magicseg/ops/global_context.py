@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def attention_pool(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -12,7 +12,7 @@ def attention_pool(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     `weight` `[1, C, 1, 1]`, `bias` `[1]`. Source: MAGIC eq. 7, L_k and the sum over positions.
     """
-    attention = F.conv2d(x, weight, bias).flatten(1).softmax(1)
+    attention = functional.conv2d(x, weight, bias).flatten(1).softmax(1)
     return torch.bmm(x.flatten(2), attention.unsqueeze(2).to(x.dtype)).squeeze(2)
 
 

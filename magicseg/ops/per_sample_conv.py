@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 Size = int | tuple[int, ...]
 Padding = Size | Literal["same", "valid"]
@@ -79,8 +79,8 @@ def conv2d_own_kernel(
     B, O = kernels.shape[:2]
     if B == 0:  # a convolution cannot have 0 groups; any kernel gives the empty result
         empty = kernels.sum(0)
-        return F.conv2d(x, empty, None if bias is None else bias.sum(0), stride, padding, dilation, groups)
-    y = F.conv2d(
+        return functional.conv2d(x, empty, None if bias is None else bias.sum(0), stride, padding, dilation, groups)
+    y = functional.conv2d(
         x.reshape(1, -1, *x.shape[2:]),
         kernels.flatten(0, 1),
         None if bias is None else bias.flatten(),
@@ -105,7 +105,7 @@ def _mix_outputs(
     K, O = kernels.shape[:2]
     # a grouped convolution wants its output channels sorted by group: [K, groups, O/groups] -> [groups, K, O/groups]
     stacked = kernels.unflatten(1, (groups, O // groups)).transpose(0, 1).flatten(0, 2)
-    y = F.conv2d(x, stacked, None, stride, padding, dilation, groups)
+    y = functional.conv2d(x, stacked, None, stride, padding, dilation, groups)
     y = y.unflatten(1, (groups, K, O // groups))
     y = (y * weights[:, None, :, None, None, None]).sum(2).flatten(1, 2)
     return y if bias is None else y + (weights @ bias)[:, :, None, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -111,7 +111,7 @@ def paper_table(name: str) -> PaperTable:
         title=table["title"],
         evaluated_on=table["evaluated_on"],
         columns=tuple(_column(column, table) for column in table["columns"]),
-        rows=tuple(_row(row) for row in table["rows"]),
+        rows=_rows(table["rows"]),
         notes=tuple(note["text"] for note in content["notes"] if name in note["tables"]),
     )
 
@@ -121,8 +121,17 @@ def _column(column: Mapping[str, str], table: Mapping[str, Any]) -> Column:
     return Column(column["name"], column["metric"], column.get("class", "mean"), dataset, column.get("backbone"))
 
 
-def _row(row: Mapping[str, str]) -> PaperRow:
-    return PaperRow(row["label"], row.get("backbone"), row.get("conv"), tuple(row["cells"].split()))
+def _rows(rows: Sequence[Mapping[str, str]]) -> tuple[PaperRow, ...]:
+    """Return the rows; a label such as "+DCD" gets the name of the model above that it is added to."""
+    base, complete = "", []
+    for row in rows:
+        label = row["label"]
+        if label.startswith("+"):
+            label = f"{base} {label}"
+        else:
+            base = label
+        complete.append(PaperRow(label, row.get("backbone"), row.get("conv"), tuple(row["cells"].split())))
+    return tuple(complete)
 
 
 @cache

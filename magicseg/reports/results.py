@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from magicseg.errors import UserError, choose
+from magicseg.errors import UserError
 from magicseg.files import read_json
+from magicseg.metrics import Protocol
 from magicseg.reports.paper_tables import METRICS, RunKey
 from magicseg.runs import RunFolder
 
@@ -24,7 +25,7 @@ class Scores:
     ``classes`` holds each class's mean over cases, ``mean`` the mean over classes; None where nothing could be scored.
     """
 
-    protocol: Mapping[str, Any]
+    protocol: Protocol
     unit: str
     classes: Mapping[str, Mapping[str, float | None]]
     mean: Mapping[str, float | None]
@@ -91,12 +92,12 @@ def read_result(path: Path) -> Result:
     Raises:
         UserError: the run is not marked as finished, or its summary is malformed; the text names file and key.
     """
-    folder = RunFolder(path.parent)
-    if not folder.finished():
-        raise UserError(f"{path} belongs to a run that is not finished (state {folder.status().get('state')!r}).")
+    status = RunFolder(path.parent).status()
+    if not isinstance(status, dict) or status.get("state") != "finished":
+        raise UserError(f"{path} belongs to a run that is not finished: {path.with_name('status.json')} says {status}.")
     try:
         return _result(path, read_json(path))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{path} is not the summary of a run: {error}.") from error
 
 
@@ -108,7 +109,7 @@ def _result(path: Path, content: Any) -> Result:
         key=RunKey(*(_take(content, str, name) for name in RunKey._fields)),
         seed=_take(content, int, "seed"),
         variant=_take(content, str, "variant"),
-        budget=_budget(_take(content, str, "budget")),
+        budget=_budget(content),
         scores={name: _scores(content, name) for name in protocols},
         checkpoint=_take(content, str, "checkpoint", "rule"),
         manifest=_take(content, str, "data", "manifest"),
@@ -123,9 +124,8 @@ def _result(path: Path, content: Any) -> Result:
 
 def _scores(content: Any, name: str) -> Scores:
     classes = _take(content, dict, "scores", name, "classes")
-    _take(content, str, "scores", name, "protocol", "name")
     return Scores(
-        protocol=_take(content, dict, "scores", name, "protocol"),
+        protocol=_protocol(_take(content, dict, "scores", name, "protocol"), name),
         unit=_take(content, str, "scores", name, "unit"),
         classes={
             label_class: {
@@ -139,6 +139,13 @@ def _scores(content: Any, name: str) -> Scores:
             for metric in _take(content, dict, "scores", name, "mean")
         },
     )
+
+
+def _protocol(fields: Mapping[str, Any], name: str) -> Protocol:
+    try:
+        return Protocol(**fields)
+    except TypeError as error:
+        raise ValueError(f"scores.{name}.protocol has other fields than a protocol ({error})") from error
 
 
 def _number(content: Any, metric: str, *keys: str) -> float | None:
@@ -164,14 +171,14 @@ def _take(content: Any, kind: type | tuple[type, ...], *keys: str) -> Any:
     return found
 
 
-def _budget(name: str) -> str:
-    try:
-        return choose("budget", name, BUDGETS)
-    except UserError as error:
-        raise ValueError(str(error).rstrip(".")) from error
+def _budget(content: Any) -> str:
+    budget = _take(content, str, "budget")
+    if budget not in BUDGETS:
+        raise ValueError(f"budget is {budget!r}, allowed are {', '.join(BUDGETS)}")
+    return budget
 
 
 def _code(git: Mapping[str, Any]) -> str:
-    """Return the commit, marked where the code was changed after it; the changes themselves are not known."""
-    commit = git.get("commit") or "unknown"
-    return f"{commit} with uncommitted changes" if git.get("dirty") else commit
+    """Return the commit's first ten digits, with "-dirty" where the code was changed after it, as git describe does."""
+    commit = str(git.get("commit") or "unknown")[:10]
+    return f"{commit}-dirty" if git.get("dirty") else commit

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from magicseg.data import Case, EpochBatches, Manifest, SliceDataset, Split, open_prepared, split_cases
+from magicseg.data import Case, EpochBatches, Manifest, SliceDataset, Split, prepare, read_prepared, split_cases
 from magicseg.errors import UserError
 from magicseg.evaluation.validation import Validation
 
@@ -39,21 +39,22 @@ def open_data(config: DictConfig) -> RunData:
     """
     wanted = config.dataset
     root = Path(wanted.root)
-    manifest = open_prepared(wanted.name, root)
-    classes = ("background", *wanted.classes)
-    if manifest.dataset != wanted.name or manifest.classes != classes:
+    if wanted.name == "phantom" and not (root / "manifest.json").is_file():
+        prepare("phantom", None, root)
+    manifest = read_prepared(wanted.name, root)
+    if manifest.classes[1:] != tuple(wanted.classes):
         raise UserError(
-            f"{root} holds {manifest.dataset} with the classes {', '.join(manifest.classes)}; dataset={wanted.name} "
-            f"expects {', '.join(classes)}. Check dataset.root and dataset.classes."
+            f"{root} has the classes {', '.join(manifest.classes[1:])}; dataset.classes says {', '.join(wanted.classes)}."
         )
-    split = split_cases(manifest, wanted.split, allow_missing=wanted.allow_missing)
+    split = split_cases(manifest, wanted.name, wanted.split, allow_missing=wanted.allow_missing)
     return RunData(root, manifest, split, wanted.split)
 
 
 def training_batches(config: DictConfig, data: RunData, pin_memory: bool) -> DataLoader:
     """Return the loader of (images [B, 1, S, S], labels [B, S, S]) whose sampler's ``epoch`` the loop sets."""
     recipe = config.recipe
-    dataset = SliceDataset(data.split.train, data.root, recipe.size, augment=recipe.augment, seed=config.seed)
+    size = (recipe.size, recipe.size)
+    dataset = SliceDataset(data.split.train, data.root, size, augment=recipe.augment, seed=config.seed)
     batches = EpochBatches(len(dataset), recipe.batch_size, config.seed, shuffle=True, drop_last=False)
     workers = config.trainer.workers
     return DataLoader(
@@ -67,6 +68,7 @@ def validation(config: DictConfig, data: RunData) -> Validation:
 
 
 def _tensors(case: Case, config: DictConfig, data: RunData) -> tuple[Tensor, Tensor]:
-    slices = SliceDataset([case], data.root, config.recipe.size, augment=False, seed=config.seed)
+    size = (config.recipe.size, config.recipe.size)
+    slices = SliceDataset([case], data.root, size, augment=False, seed=config.seed)
     images, labels = zip(*(slices[0, index] for index in range(len(slices))), strict=True)
     return torch.stack(images), torch.stack(labels)

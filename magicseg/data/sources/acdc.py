@@ -26,7 +26,8 @@ def find(folder: Path | None) -> Source:
         UserError: no folder given, neither layout found, or both.
     """
     if folder is None or not folder.is_dir():
-        raise UserError(f"The source of ACDC, source={folder}, is not a folder. {ADVICE}")
+        problem = f"source={folder} is not a folder" if folder else "No source folder given"
+        raise UserError(f"{problem}: ACDC cannot be prepared without it. {ADVICE}")
     h5, official = acdc_h5.index(folder), acdc_official.index(folder)
     if h5 and official:
         raise UserError(f"{folder} holds ACDC both as h5 and as NIfTI files. Give the folder of one of them as source.")

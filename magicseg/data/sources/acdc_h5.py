@@ -98,7 +98,9 @@ def stack_slices(paths: tuple[Path, ...]) -> Volume:
     images, labels = zip(*(_read(path, ndim=2) for path in paths), strict=True)
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
-            raise UserError(f"{path}: the slice has shape {image.shape}, but {paths[0].name} has {images[0].shape}; all must agree.")
+            raise UserError(
+                f"{path}: the slice has shape {image.shape}, but {paths[0].name} has {images[0].shape}; all must agree."
+            )
     return Volume(np.stack(images), np.stack(labels))
 
 
@@ -141,7 +143,7 @@ def _list_notes(
     lost_slices = [f"{name}_slice_{number}" for name, number in absent_slices if number > last.get(name, -1)]
     fate = f"could not be rebuilt: {', '.join(lost + lost_slices)}" if lost or lost_slices else "none is lost"
     return [
-        f"The list files name {len(absent_slices)} slices and {len(absent_volumes)} volumes that the folder does not hold: "
+        f"The list files name {len(absent_slices)} slices and {len(absent_volumes)} volumes that the folder lacks: "
         f"{len(absent_slices) - len(lost_slices)} slices were cut from volumes, "
         f"{len(absent_volumes) - len(lost)} volumes stacked from slices; {fate}."
     ]

@@ -87,7 +87,7 @@ def read(image_file: Path, label_file: Path) -> Volume:
     return Volume(image, label.astype(np.uint8), spacing)
 
 
-def _read_nifti(path: Path) -> tuple[NDArray[np.float64], Spacing]:
+def _read_nifti(path: Path) -> tuple[NDArray[np.floating[Any]], Spacing]:
     from nibabel.filebasedimages import ImageFileError
     from nibabel.nifti1 import Nifti1Image
 

@@ -71,7 +71,8 @@ def draw(number: int, frame: int, seed: int = SEED) -> Volume:
     clean = np.stack([image for image, _ in slices]) * bias
     sigma = rng.uniform(0.04, 0.08)
     noisy = np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))  # Rician
-    image: Image = ((noisy - noisy.min()) / (noisy.max() - noisy.min())).astype(np.float32)
+    grey = (noisy - noisy.min()) / (noisy.max() - noisy.min())
+    image: Image = (np.round(grey * 1023) / 1023).astype(np.float32)  # whole grey values: the same on every processor
     label: Label = np.stack([label for _, label in slices])
     return Volume(image, label, SPACING)
 
@@ -105,7 +106,9 @@ def _organs(rng: Rng) -> list[tuple[Array, float, float]]:
     """Return centre, radius and grey value of vessels, liver and stomach around the heart."""
     angles = rng.uniform(0.15 * np.pi, 0.85 * np.pi, 4)  # below the heart
     distances, radii = rng.uniform(42, 60, 4), rng.uniform(5, 18, 4)
-    centres = [distance * np.array([np.sin(angle), np.cos(angle)]) for distance, angle in zip(distances, angles, strict=True)]
+    centres = [
+        distance * np.array([np.sin(angle), np.cos(angle)]) for distance, angle in zip(distances, angles, strict=True)
+    ]
     return list(zip(centres, radii.tolist(), rng.uniform(0.3, 0.85, 4).tolist(), strict=True))
 
 
@@ -124,7 +127,9 @@ def _slice(
     cy, cx = a.centre + a.tilt * (depth - 0.5) + rng.normal(0, 1.2, 2)  # each slice is its own breath-hold
     y, x = y - cy, x - cx
     if depth < 0:
-        return _blur(_paint(image, 26 - np.hypot(y, x), a.blood + 0.1 * tissue)), np.zeros((SIZE, SIZE), np.uint8)  # atrium
+        return _blur(_paint(image, 26 - np.hypot(y, x), a.blood + 0.1 * tissue)), np.zeros(
+            (SIZE, SIZE), np.uint8
+        )  # atrium
     lv, epi, rv = _outlines(a, y, x, depth, systole)
     image = _paint(image, rv, a.blood + 0.03 + 0.16 * tissue)
     image = _paint(image, epi, a.muscle + 0.1 * tissue)

@@ -1,4 +1,4 @@
-"""What a data set must tell so that it can be prepared: its classes, and its cases, each read only when its turn comes."""
+"""What a data set must tell so that it can be prepared: its classes, and its cases, each read when its turn comes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,149 @@
+"""Turn a data set as its source gives it into the prepared form: atomic, restartable, with a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from magicseg.data.case import Case, write_case
+from magicseg.data.manifest import FILE, Manifest
+from magicseg.data.report import report
+from magicseg.data.sources import FORMATS
+from magicseg.data.sources.source import Source, SourceCase
+from magicseg.data.splits import slices_per_subject
+from magicseg.errors import UserError, choose
+from magicseg.files import sha256, write_text
+
+PROGRESS = "progress.jsonl"  # the cases finished so far, one a line; gone once the manifest is written
+
+
+def read_prepared(dataset: str, root: Path) -> Manifest:
+    """Return the manifest of ``dataset`` in ``root``.
+
+    Raises:
+        UserError: nothing is prepared there (the text says where the data comes from and which command prepares it),
+            or it is another data set.
+    """
+    manifest = Manifest.read(root, FORMATS[choose("data set", dataset, FORMATS)].advice)
+    if manifest.dataset != dataset:
+        raise UserError(
+            f"{root} holds the prepared data set {manifest.dataset}, not {dataset}. Give {dataset} another folder."
+        )
+    return manifest
+
+
+def prepare(
+    dataset: str, source: Path | None, root: Path, allow_missing: bool = False, quiet: bool = False
+) -> Manifest:
+    """Write the prepared form of ``dataset`` to ``root`` and return its manifest.
+
+    Case files that are there and whose source and content have not changed are kept, so that an interrupted
+    preparation goes on and a second one does nothing. ``quiet`` leaves out progress bar and messages.
+
+    Raises:
+        UserError: unknown data set; source not found, damaged or not fit; cases missing and ``allow_missing`` false.
+    """
+    form = FORMATS[choose("data set", dataset, FORMATS)]
+    found = form.find(source)
+    if not found.cases or (found.missing and not allow_missing):
+        raise UserError(_describe_missing(dataset, source, found))
+    known = _finished(dataset, root)
+    done = {case.name: known[case.name] for case in found.cases if _is_current(case, known.get(case.name), root)}
+    if not (root / FILE).is_file() or not len(done) == len(found.cases) == len(known):
+        _convert(found, done, len(form.classes), root, quiet)
+    cases = tuple(done[case.name] for case in found.cases)
+    notes = (*found.notes, *_count_notes(dataset, cases))
+    manifest = Manifest(dataset, form.classes, found.layout, cases, found.missing, notes)
+    already = (root / FILE).is_file() and Manifest.read(root) == manifest
+    if not already:
+        _finish(manifest, root)
+    if not quiet:
+        print(_summary(manifest, root, already))
+    return manifest
+
+
+def _finished(dataset: str, root: Path) -> dict[str, Case]:
+    """Return the entries of the manifest, or of a preparation that was interrupted."""
+    if (root / FILE).is_file():
+        return {case.name: case for case in read_prepared(dataset, root).cases}
+    lines = (root / PROGRESS).read_text().splitlines() if (root / PROGRESS).is_file() else []
+    return {case.name: case for line in lines for case in _parse(line)}
+
+
+def _parse(line: str) -> Iterator[Case]:
+    try:
+        yield Case.from_json(json.loads(line))
+    except (ValueError, TypeError, AttributeError):
+        return  # the process was killed while it wrote this line: the case is prepared again
+
+
+def _is_current(case: SourceCase, known: Case | None, root: Path) -> bool:
+    if known is None or known.source.get("fingerprint") != case.fingerprint():
+        return False
+    path = root / known.file
+    return path.is_file() and sha256(path) == known.sha256
+
+
+def _convert(found: Source, done: dict[str, Case], num_classes: int, root: Path, quiet: bool) -> None:
+    """Write the cases that are not in ``done`` and enter them there."""
+    write_text(root / PROGRESS, "".join(_line(case) for case in done.values()))
+    (root / FILE).unlink(missing_ok=True)  # a folder with a manifest is complete
+    with (root / PROGRESS).open("a") as progress:
+        for case in tqdm(found.cases, desc=f"Preparing {root}", unit="case", disable=quiet):
+            if case.name not in done:
+                done[case.name] = _write(case, found.layout, num_classes, root)
+                progress.write(_line(done[case.name]))
+                progress.flush()
+
+
+def _write(case: SourceCase, layout: str, num_classes: int, root: Path) -> Case:
+    volume = case.read()
+    files = [path.name for path in case.files]
+    source = {"layout": layout, "files": files, "fingerprint": case.fingerprint(), **case.facts}
+    return write_case(root, case.name, case.subject, volume.image, volume.label, volume.spacing, num_classes, source)
+
+
+def _line(case: Case) -> str:
+    return json.dumps(asdict(case)) + "\n"
+
+
+def _finish(manifest: Manifest, root: Path) -> None:
+    write_text(root / "report.txt", report(manifest))
+    manifest.write(root)
+    (root / PROGRESS).unlink(missing_ok=True)
+
+
+def _count_notes(dataset: str, cases: tuple[Case, ...]) -> list[str]:
+    """Compare the slices of each subject that is there with the published count."""
+    notes = []
+    for subject, expected in slices_per_subject(dataset).items():
+        depths = [case.shape[0] for case in cases if case.subject == subject]
+        if depths and sum(depths) != expected:
+            notes.append(f"{subject} has {sum(depths)} slices; the published lists have {expected}.")
+    return notes
+
+
+def _describe_missing(dataset: str, source: Path | None, found: Source) -> str:
+    reasons: dict[str, list[str]] = {}
+    for name, reason in found.missing.items():
+        reasons.setdefault(reason, []).append(name)
+    listed = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items())
+    return (
+        f"{source} ({found.layout}) lacks {len(found.missing)} of the {len(found.missing) + len(found.cases)} cases of "
+        f"{dataset}: {listed}. Complete the folder, or set allow_missing=true to prepare the others."
+    )
+
+
+def _summary(manifest: Manifest, root: Path, already: bool) -> str:
+    slices = sum(case.shape[0] for case in manifest.cases)
+    state = "was already prepared from this source; nothing to do" if already else "is prepared"
+    lines = [
+        f"{manifest.dataset} {state}: {len(manifest.cases)} cases, {slices} slices in {root} (from {manifest.layout})."
+    ]
+    if manifest.missing:
+        lines.append(f"{len(manifest.missing)} cases are missing; {root / 'report.txt'} names them.")
+    return "\n".join([*lines, *manifest.notes])
