@@ -17,7 +17,8 @@ Schema = TypeVar("Schema")
 
 
 def parse(schema: type[Schema], arguments: Sequence[str]) -> Schema:
-    """Fill a dataclass from ``key=value`` arguments; ``--help`` prints its docstring and fields.
+    """
+    Fill a dataclass from ``key=value`` arguments; ``--help`` prints its docstring and fields.
 
     Raises:
         UserError: an argument has no ``=``, an unknown key or a value of the wrong type, or a required one is missing.

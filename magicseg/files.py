@@ -14,7 +14,8 @@ from magicseg.errors import UserError
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
+    """
+    Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
 
     A process killed at any moment leaves the old file or the new one, never half of it.
 
@@ -33,7 +34,9 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         temporary.replace(path)
         temporary = None
     except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}. Choose a folder that is writable and has space.") from error
+        raise UserError(
+            f"Cannot write {path}: {error.strerror or error}. Choose a folder that is writable and has space."
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -50,7 +53,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
+    """
+    Return the content of a JSON file.
 
     Raises:
         UserError: the file is missing or is not JSON.

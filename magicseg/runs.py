@@ -1,4 +1,5 @@
-"""The run folder: where it is, what lies in it, and who may write to it.
+"""
+The run folder: where it is, what lies in it, and who may write to it.
 
 ``outputs/<dataset>/<backbone>/<conv>/<variant>-s<seed>/`` where ``variant`` is a hash of everything that changes the
 numbers. The same configuration therefore always finds the same folder: finished runs are not run again, interrupted
@@ -103,7 +104,8 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the operating system lets go when the process ends, however it ends.
+        """
+        Hold the run for this process; the operating system lets go when the process ends, however it ends.
 
         Raises:
             UserError: another process trains this run now, or the folder cannot be written to.
@@ -142,7 +144,9 @@ def git_state() -> dict[str, Any]:
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).parent
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
@@ -152,7 +156,7 @@ def git_state() -> dict[str, Any]:
 
 def provenance(device: str, threads: int) -> dict[str, Any]:
     """Return what a number depends on besides its configuration: code, packages, command and hardware."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)

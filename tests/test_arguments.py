@@ -62,5 +62,5 @@ def test_a_user_error_is_one_paragraph_and_exit_code_1(capsys, monkeypatch):
 def test_nearest_names_come_first():
     assert nearest("magic4x", ["regular", "magic_4x"]) == "Did you mean magic_4x? Allowed: magic_4x, regular."
     assert choose("conv", "regular", ["regular"]) == "regular"
-    with pytest.raises(UserError, match="Unknown conv 'x'. Allowed: regular."):
+    with pytest.raises(UserError, match=r"Unknown conv 'x'\. Allowed: regular\."):
         choose("conv", "x", ["regular"])

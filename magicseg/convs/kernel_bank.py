@@ -74,6 +74,7 @@ class KernelBankConv2d(nn.Module, ABC):
         )
 
     def extra_repr(self) -> str:
+        """Return the arguments that `print` shows."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, "

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from magicseg.convs.checks import check_input, check_temperature
 from magicseg.convs.kernel_bank import KernelBankConv2d, check_at_least
 from magicseg.convs.pointwise import Pointwise
 from magicseg.ops.batch_norm import batch_norm_vectors
-from magicseg.ops.global_context import attention_pool, mean_of_channel_maximum
+from magicseg.ops.dimension_pooling import pool_dimensions, pool_maximum
 from magicseg.ops.per_sample_conv import Padding, Size
 
 
@@ -87,15 +88,13 @@ class MAGICConv2d(KernelBankConv2d):
         if context_affine is None:
             context_affine = released
         check_at_least(1, ratio=ratio, context_channels=context_channels)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be > 0, not {temperature!r}.")
 
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, **place,
             num_kernels=num_kernels,
         )  # fmt: skip
-        self.form, self.temperature = form, temperature
+        self.form, self.temperature = form, check_temperature(temperature)
         self.spatial, self.channel, self.non_local = spatial, channel, non_local
         self.static = released and num_kernels == 1
         self.recalculation = recalculation and not self.static
@@ -129,6 +128,7 @@ class MAGICConv2d(KernelBankConv2d):
 
     def weights(self, x: Tensor) -> Tensor:
         """Return pi `[B, K]`, the weights of the K kernels for the samples x `[B, C, H, W]` (eq. 3-11)."""
+        check_input(x, self.in_channels)
         if self.static:
             return x.new_ones(x.shape[0], 1)
         beta = self.logits(functional.relu(self.squeeze(self._fuse_dimensions(x))))
@@ -146,13 +146,15 @@ class MAGICConv2d(KernelBankConv2d):
 
     def _fuse_dimensions(self, x: Tensor) -> Tensor:
         """Return beta_c + beta_s + beta_g `[B, C]` (eq. 3, 4, 7)."""
-        mean = x.mean((2, 3))
-        beta = mean if self.channel else torch.zeros_like(mean)
-        if self.spatial:
-            beta = beta + self._beta_s(mean, mean_of_channel_maximum(x))
         if self.non_local:
-            beta = beta + self._beta_g(attention_pool(x, self.mask.weight, self.mask.bias))
-        return beta
+            mean, maximum, context = pool_dimensions(x, self.mask.weight, self.mask.bias)
+            beta = self._beta_g(context)
+        else:
+            mean, maximum = x.mean((2, 3)), pool_maximum(x)
+            beta = torch.zeros_like(mean)
+        if self.channel:
+            beta = beta + mean
+        return beta + self._beta_s(mean, maximum) if self.spatial else beta
 
     def _beta_s(self, mean: Tensor, maximum: Tensor) -> Tensor:
         """Replicate the means of the two pooled maps over the channels (eq. 4): the mean of a copy is the mean."""

@@ -10,8 +10,8 @@ from torch.nn import functional
 class Pointwise(nn.Module):
     """A 1x1 convolution for pooled vectors: `[..., in_features] -> [..., out_features]`.
 
-    The weight has the shape `[out, in, 1, 1]` in which the dynamic convolutions' authors store it. It is no `nn.Conv2d`,
-    so that a network's own initialisation or `replace_convs` passes it by.
+    The weight has the shape `[out, in, 1, 1]` in which the dynamic convolutions' authors store it. It is no
+    `nn.Conv2d`, so that a network's own initialisation or a replacement of all convolutions passes it by.
     """
 
     def __init__(
@@ -38,4 +38,5 @@ class Pointwise(nn.Module):
         return functional.linear(v, self.weight.flatten(1), self.bias)
 
     def extra_repr(self) -> str:
+        """Return the arguments that `print` shows."""
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"

@@ -1,0 +1,1 @@
+"""From a trained network to label maps, and from label maps to scores."""

@@ -38,7 +38,8 @@ def predict_slices(model: nn.Module, slices: Tensor, batch_size: int = 16) -> Te
 
 
 def predict_volume(model: nn.Module, volume: np.ndarray, size: int, batch_size: int = 16) -> np.ndarray:
-    """Segment a volume slice by slice and return labels [D, H, W] uint8 on its own grid.
+    """
+    Segment a volume slice by slice and return labels [D, H, W] uint8 on its own grid.
 
     As TransUNet does: each slice is resized to ``size`` x ``size`` by a cubic spline, and the label map back by the
     nearest neighbour (scipy's zoom, corner aligned).
@@ -67,4 +68,6 @@ def load_prediction(path: Path) -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
             return archive["label"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"Prediction {path} is missing or damaged ({error}). Delete the run folder and train again, or restore the file.") from error
+        raise UserError(
+            f"Prediction {path} is missing or damaged ({error}). Restore it, or delete the run folder and train again."
+        ) from error

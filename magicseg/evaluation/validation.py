@@ -12,7 +12,8 @@ from magicseg.evaluation.predict import predict_slices
 
 
 class Validation:
-    """Mean Dice per case and class at network size; classes that are empty in truth and prediction are left out.
+    """
+    Mean Dice per case and class at network size; classes that are empty in truth and prediction are left out.
 
     Args:
         cases: name -> (images [D, 1, H, W], labels [D, H, W]), both at network size.
@@ -26,9 +27,12 @@ class Validation:
     def __call__(self, model: nn.Module) -> dict[str, float]:
         """Return ``{"dice": mean over classes, "dice/<class>": mean over cases}``, as fractions."""
         rows = [
-            case_dice(predict_slices(model, images), labels, len(self.classes)) for images, labels in self.cases.values()
+            case_dice(predict_slices(model, images), labels, len(self.classes))
+            for images, labels in self.cases.values()
         ]
-        scores = {f"dice/{name}": _mean(column) for name, column in zip(self.classes, zip(*rows, strict=True), strict=True)}
+        scores = {
+            f"dice/{name}": _mean(column) for name, column in zip(self.classes, zip(*rows, strict=True), strict=True)
+        }
         return {"dice": _mean(list(scores.values())), **scores}
 
 

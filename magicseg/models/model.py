@@ -12,25 +12,29 @@ Conv = Callable[..., nn.Module]
 
 
 class SegmentationModel(nn.Module):
-    """An encoder and a decoder.
+    """
+    An encoder and a decoder.
 
     Args:
-        encoder: maps images [B, C, H, W] to features, shallow to deep; ``encoder.stride`` divides H and W.
+        encoder: maps images [B, C, H, W] to features, shallow to deep.
         decoder: maps those features to logits [B, classes, H, W].
+        stride: H and W must be multiples of it.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, stride: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images [B, C, H, W] to logits [B, classes, H, W].
+        """
+        Map images [B, C, H, W] to logits [B, classes, H, W].
 
         Raises:
-            ValueError: H or W is not a multiple of the encoder's stride; names the nearest legal size.
+            ValueError: H or W is not a multiple of ``stride``; names the nearest legal size.
         """
-        _check_size(x, int(self.encoder.stride))
+        _check_size(x, self.stride)
         return self.decoder(self.encoder(x))
 
 
@@ -39,7 +43,8 @@ def _check_size(x: Tensor, stride: int) -> None:
     if height % stride or width % stride or not height or not width:
         legal = [max(stride, round(side / stride) * stride) for side in (height, width)]
         raise ValueError(
-            f"Input size {height}x{width} is not a multiple of {stride}; the nearest legal size is {legal[0]}x{legal[1]}."
+            f"Input size {height}x{width} is not a multiple of {stride}; "
+            f"the nearest legal size is {legal[0]}x{legal[1]}."
         )
 
 

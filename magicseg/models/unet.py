@@ -1,10 +1,13 @@
-"""U-Net (Ronneberger et al., MICCAI 2015) with batch norm: the papers' plain CNN backbone.
+"""
+U-Net (Ronneberger et al., MICCAI 2015) with batch norm: the papers' plain CNN backbone.
 
 Five levels, two 3x3 convolutions each, max-pooling down, transposed 2x2 convolutions up. At width 64 its cost at
 256 x 256 is the 54.675 GFLOPs that MAGIC Table 6 prints (thop's counting; 48.1 GMACs in truth).
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -29,18 +32,17 @@ def double_conv(in_channels: int, out_channels: int, first: Conv, second: Conv) 
 class UNetEncoder(nn.Module):
     """[B, C, H, W] -> five features [B, width * 2**i, H / 2**i, W / 2**i]."""
 
-    stride = 16
-
     def __init__(self, in_channels: int, widths: list[int], conv: Conv, scope: str) -> None:
         super().__init__()
         # the very first layer stays static: MAGIC section 4.2, "all convolution layers except the first layer"
         second = nn.Conv2d if scope == "encoder_3x3_no_first_block" else conv
         blocks = [double_conv(in_channels, widths[0], nn.Conv2d, second)]
-        blocks += [double_conv(shallow, deep, conv, conv) for shallow, deep in zip(widths, widths[1:], strict=False)]
+        blocks += [double_conv(shallow, deep, conv, conv) for shallow, deep in pairwise(widths)]
         self.blocks = nn.ModuleList(blocks)
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the features, shallow to deep."""
         features = [self.blocks[0](x)]
         for block in self.blocks[1:]:
             features.append(block(self.pool(features[-1])))
@@ -58,6 +60,7 @@ class UNetDecoder(nn.Module):
         self.head = nn.Conv2d(widths[0], num_classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
+        """Return the logits."""
         x = features[-1]
         for up, block, skip in zip(self.ups, self.blocks, features[-2::-1], strict=True):
             x = block(torch.cat([skip, up(x)], dim=1))
@@ -65,7 +68,8 @@ class UNetDecoder(nn.Module):
 
 
 class UNet(SegmentationModel):
-    """U-Net whose 3x3 convolutions can be any convolution.
+    """
+    U-Net whose 3x3 convolutions can be any convolution.
 
     Args:
         in_channels: channels of the image.
@@ -91,4 +95,5 @@ class UNet(SegmentationModel):
         super().__init__(
             UNetEncoder(in_channels, widths, conv, scope),
             UNetDecoder(num_classes, widths, conv if scope == "all" else nn.Conv2d),
+            stride=16,
         )

@@ -13,5 +13,7 @@ def batch_norm_vectors(norm: nn.modules.batchnorm._BatchNorm, v: Tensor) -> Tens
     the running statistics, as in evaluation, and does not update them.
     """
     if norm.training and v.shape[0] <= 1:
-        return functional.batch_norm(v, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
+        return functional.batch_norm(
+            v, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
+        )
     return norm(v)

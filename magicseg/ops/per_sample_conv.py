@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional
+
+from magicseg.ops.exporting import is_exporting
 
 Size = int | tuple[int, ...]
 Padding = Size | Literal["same", "valid"]
@@ -49,7 +50,7 @@ def per_sample_conv2d(
     """
     _check_shapes(x, kernels, weights, bias, groups)
     if mix is None:
-        mix = "outputs" if _is_exporting() else "kernels"
+        mix = "outputs" if is_exporting() else "kernels"
     if mix == "kernels":
         mixed = mix_kernels(kernels, weights)
         return conv2d_own_kernel(x, mixed, None if bias is None else weights @ bias, stride, padding, dilation, groups)
@@ -76,7 +77,7 @@ def conv2d_own_kernel(
 
     The batch becomes one image with B * groups groups of channels: one convolution, no loop.
     """
-    B, O = kernels.shape[:2]
+    B, outputs = kernels.shape[:2]
     if B == 0:  # a convolution cannot have 0 groups; any kernel gives the empty result
         empty = kernels.sum(0)
         return functional.conv2d(x, empty, None if bias is None else bias.sum(0), stride, padding, dilation, groups)
@@ -89,7 +90,7 @@ def conv2d_own_kernel(
         dilation,
         B * groups,
     )
-    return y.reshape(B, O, *y.shape[2:])
+    return y.reshape(B, outputs, *y.shape[2:])
 
 
 def _mix_outputs(
@@ -102,17 +103,13 @@ def _mix_outputs(
     dilation: Size,
     groups: int,
 ) -> Tensor:
-    K, O = kernels.shape[:2]
+    K, outputs = kernels.shape[:2]
     # a grouped convolution wants its output channels sorted by group: [K, groups, O/groups] -> [groups, K, O/groups]
-    stacked = kernels.unflatten(1, (groups, O // groups)).transpose(0, 1).flatten(0, 2)
+    stacked = kernels.unflatten(1, (groups, outputs // groups)).transpose(0, 1).flatten(0, 2)
     y = functional.conv2d(x, stacked, None, stride, padding, dilation, groups)
-    y = y.unflatten(1, (groups, K, O // groups))
+    y = y.unflatten(1, (groups, K, outputs // groups))
     y = (y * weights[:, None, :, None, None, None]).sum(2).flatten(1, 2)
     return y if bias is None else y + (weights @ bias)[:, :, None, None]
-
-
-def _is_exporting() -> bool:
-    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
 
 
 def _check_shapes(x: Tensor, kernels: Tensor, weights: Tensor, bias: Tensor | None, groups: int) -> None:

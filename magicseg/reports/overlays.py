@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -30,7 +31,8 @@ def paint(image: np.ndarray, label: np.ndarray, opacity: float = 0.45) -> np.nda
 def save_overlay(
     path: Path, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str], title: str
 ) -> None:
-    """Save a png with a column for each of up to six slices: image, truth, prediction, and where the two differ.
+    """
+    Save a png with a column for each of up to six slices: image, truth, prediction, and where the two differ.
 
     Args:
         path: the png to write.
@@ -63,14 +65,14 @@ def save_overlay(
     write_atomic(path, lambda file: file.write(buffer.getvalue()))
 
 
-def _spread(wanted: np.ndarray, count: int) -> list[int]:
+def _spread(wanted: Any, count: int) -> list[int]:
     """Return up to ``count`` evenly spread indices among the wanted ones; all indices count where none is wanted."""
     indices = np.flatnonzero(wanted) if wanted.any() else np.arange(len(wanted))
     chosen = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int)
     return indices[chosen].tolist()
 
 
-def _crop(inside: np.ndarray, margin: int) -> tuple[slice, slice]:
+def _crop(inside: Any, margin: int) -> tuple[slice, slice]:
     """Return the bounding box of ``inside`` [H, W] with a margin, or everything where it is empty."""
     if not inside.any():
         return slice(None), slice(None)

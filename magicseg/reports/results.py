@@ -20,7 +20,8 @@ BUDGETS = ("full", "cpu", "demo")
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a run under one protocol, as stored: overlaps are fractions, distances are in ``unit``.
+    """
+    Scores of a run under one protocol, as stored: overlaps are fractions, distances are in ``unit``.
 
     ``classes`` holds each class's mean over cases, ``mean`` the mean over classes; None where nothing could be scored.
     """
@@ -51,7 +52,8 @@ class Result:
     device: str
 
     def value(self, protocol: str, metric: str, label_class: str) -> float | None:
-        """Return a score in printed units (percent, voxels, millions); None where the run has no such score.
+        """
+        Return a score in printed units (percent, voxels, millions); None where the run has no such score.
 
         Raises:
             UserError: the run knows no class of this name.
@@ -67,7 +69,8 @@ class Result:
 
 
 def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn) -> list[Result]:
-    """Return all finished runs below ``outputs``, ordered by path.
+    """
+    Return all finished runs below ``outputs``, ordered by path.
 
     A run that cannot be read does not hide the others: it is left out, and ``report`` is called with a sentence that
     names its file.
@@ -87,7 +90,8 @@ def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn)
 
 
 def read_result(path: Path) -> Result:
-    """Return the run that a ``summary.json`` describes.
+    """
+    Return the run that a ``summary.json`` describes.
 
     Raises:
         UserError: the run is not marked as finished, or its summary is malformed; the text names file and key.

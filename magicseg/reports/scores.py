@@ -17,7 +17,10 @@ def _block(role: str, summary: Mapping[str, Any]) -> str:
         f"{role} protocol ({summary['protocol']['name']}), {counts['cases']} cases",
         f"  {'':<10} {'Dice %':>8} {'IoU %':>8} {f'HD95 {unit}':>12} {f'ASD {unit}':>12}",
     ]
-    rows = [(name, {metric: entry["mean"] for metric, entry in values.items()}) for name, values in summary["classes"].items()]
+    rows = [
+        (name, {metric: entry["mean"] for metric, entry in values.items()})
+        for name, values in summary["classes"].items()
+    ]
     for name, values in [*rows, ("mean", summary["mean"])]:
         overlap = " ".join(f"{_number(values[metric], 100):>8}" for metric in ("dice", "iou"))
         distance = " ".join(f"{_number(values[metric], 1):>12}" for metric in ("hd95", "asd"))

@@ -45,7 +45,8 @@ def setting(result: Result, protocol: str) -> Setting:
 def select(
     table: PaperTable, results: Sequence[Result], protocol: str, budget: str, choices: Mapping[str, Sequence[str]]
 ) -> Selection:
-    """Return the runs of ``budget`` that measure the cells of ``table`` under ``protocol``.
+    """
+    Return the runs of ``budget`` that measure the cells of ``table`` under ``protocol``.
 
     Args:
         table: the table to fill.

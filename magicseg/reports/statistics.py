@@ -1,4 +1,5 @@
-"""Paired comparison of two models on the same cases: whether their difference is more than chance.
+"""
+Paired comparison of two models on the same cases: whether their difference is more than chance.
 
 The case is the unit of the test, because seeds repeat the same cases and are no new evidence about other patients.
 Seeds are averaged for the test and resampled, together with the cases, for the confidence interval.
@@ -21,7 +22,8 @@ FEW_SEEDS = 5
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean difference of two models (first minus second) in the unit of their scores, its interval and its p-value.
+    """
+    Mean difference of two models (first minus second) in the unit of their scores, its interval and its p-value.
 
     ``informative`` counts the cases whose scores differ: only these count in the signed-rank test.
     """
@@ -68,7 +70,8 @@ def compare(
     resamples: int = 10_000,
     key: tuple[Key, ...] = (),
 ) -> Comparison:
-    """Compare two models by their scores on the same cases.
+    """
+    Compare two models by their scores on the same cases.
 
     Args:
         first: scores of one model, [seeds, cases] or [cases], cases in the same order as in ``second``.
@@ -98,7 +101,8 @@ def compare(
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no case differs.
+    """
+    Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no case differs.
 
     Cases without a difference are dropped (Wilcoxon 1945). SciPy chooses the exact distribution where it can.
 
@@ -117,7 +121,8 @@ def bootstrap_interval(
     resamples: int = 10_000,
     key: tuple[Key, ...] = (),
 ) -> tuple[float, float]:
-    """Return the percentile interval of the mean difference under resampling of cases and of each model's seeds.
+    """
+    Return the percentile interval of the mean difference under resampling of cases and of each model's seeds.
 
     A sample draws cases jointly for both models (they are paired) and seeds for each on its own (they are not).
 
@@ -144,7 +149,8 @@ def bootstrap_interval(
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """Return p-values adjusted for several comparisons by Holm's step-down method (1979), in the given order.
+    """
+    Return p-values adjusted for several comparisons by Holm's step-down method (1979), in the given order.
 
     Raises:
         ValueError: a value is not a number from 0 to 1.

@@ -13,12 +13,13 @@ from magicseg.files import write_atomic
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` (tensors, numbers, strings, lists, dicts) to ``path``: the old file or the new one, never half."""
+    """Write ``content``, plain containers of tensors, numbers and strings: the old file or the new one, never half."""
     write_atomic(path, lambda file: torch.save(content, file))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
+    """
+    Read a checkpoint onto the CPU.
 
     Raises:
         UserError: the file is missing, damaged (a member fails its CRC) or holds more than plain containers.

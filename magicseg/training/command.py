@@ -43,7 +43,8 @@ def _translated() -> None:
 
 
 def explain(error: Exception) -> str:
-    """Return one paragraph for a configuration mistake, with the nearest legal names.
+    """
+    Return one paragraph for a configuration mistake, with the nearest legal names.
 
     Args:
         error: what Hydra or OmegaConf raised while composing.
@@ -75,5 +76,3 @@ def _keys(error: Exception, parent: str) -> list[str]:
     top = OmegaConf.load(config_folder() / "config.yaml")
     groups = [folder.name for folder in config_folder().iterdir() if folder.is_dir()]
     return groups + [str(key) for key in top if key not in ("defaults", "hydra")]
-
-

@@ -32,7 +32,8 @@ class RunData:
 
 
 def open_data(config: DictConfig) -> RunData:
-    """Open the prepared data set of ``config.dataset`` and split it; the phantom is generated where it is missing.
+    """
+    Open the prepared data set of ``config.dataset`` and split it; the phantom is generated where it is missing.
 
     Raises:
         UserError: the data set is not there, is another one or has other classes, or lacks cases of the split.
@@ -44,7 +45,8 @@ def open_data(config: DictConfig) -> RunData:
     manifest = read_prepared(wanted.name, root)
     if manifest.classes[1:] != tuple(wanted.classes):
         raise UserError(
-            f"{root} has the classes {', '.join(manifest.classes[1:])}; dataset.classes says {', '.join(wanted.classes)}."
+            f"{root} has the classes {', '.join(manifest.classes[1:])}; "
+            f"dataset.classes says {', '.join(wanted.classes)}."
         )
     split = split_cases(manifest, wanted.name, wanted.split, allow_missing=wanted.allow_missing)
     return RunData(root, manifest, split, wanted.split)

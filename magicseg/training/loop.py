@@ -30,7 +30,7 @@ Validate = Callable[[nn.Module], dict[str, float]]
 
 @dataclass
 class Trainer:
-    """Everything that one training needs; ``fit`` trains to the end, from wherever the run folder's checkpoint stands."""
+    """What one training needs; ``fit`` trains to the end, from wherever the run folder's checkpoint stands."""
 
     model: nn.Module
     loss: nn.Module
@@ -80,8 +80,8 @@ class Trainer:
         value = loss.item()
         if not math.isfinite(value):  # before the optimiser's step, so that the weights stay good
             raise UserError(
-                f"The loss is {value} at step {step} (epoch {step // len(self.loader) + 1}); the weights were left as they "
-                f"were and {self.folder.last} holds the last whole epoch. A lower learning rate "
+                f"The loss is {value} at step {step} (epoch {step // len(self.loader) + 1}); the weights were left as "
+                f"they were and {self.folder.last} holds the last whole epoch. A lower learning rate "
                 "(recipe.optimizer.lr) or gradient clipping usually helps."
             )
         self.optimizer.zero_grad(set_to_none=True)

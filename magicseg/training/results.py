@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 from tqdm import tqdm
 
@@ -43,13 +43,14 @@ def protocols_of(config: DictConfig) -> dict[str, Protocol]:
     if config.protocol not in roles.values():
         roles[config.protocol.name] = config.protocol
     try:
-        return {role: Protocol(**OmegaConf.to_container(node, resolve=True)) for role, node in roles.items()}
+        return {role: Protocol(**dict(node)) for role, node in roles.items()}
     except (TypeError, ValueError) as error:
         raise UserError(f"protocol: {error}") from error
 
 
 def write_scores(config: DictConfig, folder: RunFolder, cases: list[Case], facts: dict[str, Any]) -> None:
-    """Score the kept predictions under every protocol; write cases.csv, summary.json and the overlay pictures.
+    """
+    Score the kept predictions under every protocol; write cases.csv, summary.json and the overlay pictures.
 
     Args:
         config: the run's configuration.

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json
@@ -24,6 +24,7 @@ from magicseg.training.setup import (
     build_model,
     check,
     find_folder,
+    load_config,
     record_provenance,
     set_up,
 )
@@ -40,7 +41,8 @@ def run(config: DictConfig) -> None:
 
 
 def train(config: DictConfig) -> RunFolder:
-    """Train and score the run that ``config`` describes, or go on with it; return its folder.
+    """
+    Train and score the run that ``config`` describes, or go on with it; return its folder.
 
     Raises:
         UserError: no data, a run that another process works on, a loss that is not finite, ...
@@ -78,7 +80,8 @@ def train(config: DictConfig) -> RunFolder:
 
 
 def evaluate_again(config: DictConfig) -> RunFolder:
-    """Score the kept predictions of the run ``config.run`` again, without the network.
+    """
+    Score the kept predictions of the run ``config.run`` again, without the network.
 
     The run's own configuration holds, but for ``protocol`` and ``trainer``, which come from the command line.
     """
@@ -87,7 +90,7 @@ def evaluate_again(config: DictConfig) -> RunFolder:
     folder = RunFolder(Path(config.run))
     if not folder.finished():
         raise UserError(f"{folder.path} is not the folder of a finished run: no summary.json with status finished.")
-    own = OmegaConf.load(folder.config)
+    own = load_config(folder)
     config.dataset = own.dataset  # protocol=paper now means this data set's
     own.protocol, own.trainer = config.protocol, config.trainer
     with folder.lock():

@@ -46,7 +46,9 @@ def set_up(trainer: DictConfig) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"trainer.device={name} cannot be used ({reason}). Allowed: auto, cpu, cuda, cuda:N.") from error
+        raise UserError(
+            f"trainer.device={name} cannot be used ({reason}). Allowed: auto, cpu, cuda, cuda:N."
+        ) from error
     return device
 
 
@@ -69,8 +71,17 @@ def find_folder(config: DictConfig) -> RunFolder:
     return run_folder(Path(config.outputs), *names, settings, config.seed)
 
 
+def load_config(folder: RunFolder) -> DictConfig:
+    """Return the configuration that a run was trained with."""
+    config = OmegaConf.load(folder.config)
+    if not isinstance(config, DictConfig):
+        raise UserError(f"{folder.config} is not the configuration of a run.")
+    return config
+
+
 def build_model(config: DictConfig) -> SegmentationModel:
-    """Return the freshly initialised network; its weights derive from the seed.
+    """
+    Return the freshly initialised network; its weights derive from the seed.
 
     Raises:
         UserError: a setting that the network or the convolution refuses, or an input size that does not fit.
@@ -85,8 +96,10 @@ def build_model(config: DictConfig) -> SegmentationModel:
             conv=conv,
         )
     except InstantiationException as error:
-        raise UserError(f"backbone={config.backbone.name} conv={config.conv.name}: {error.__cause__ or error}") from error
-    stride, size = int(model.encoder.stride), config.recipe.size
+        raise UserError(
+            f"backbone={config.backbone.name} conv={config.conv.name}: {error.__cause__ or error}"
+        ) from error
+    stride, size = model.stride, config.recipe.size
     if size % stride:
         nearest = max(stride, round(size / stride) * stride)
         raise UserError(
@@ -105,7 +118,8 @@ def build_loss(config: DictConfig) -> nn.Module:
 
 
 def record_provenance(config: DictConfig, folder: RunFolder, manifest: str, device: torch.device) -> None:
-    """Write the configuration and what the numbers depend on besides it.
+    """
+    Write the configuration and what the numbers depend on besides it.
 
     Raises:
         UserError: the run was begun on other data; its remaining epochs would not belong to it.

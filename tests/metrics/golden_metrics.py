@@ -1,4 +1,4 @@
-"""Reference values of metrics.json: what other libraries and the papers' repositories compute for the masks in metrics.npz."""
+"""Reference values of metrics.json: what other libraries and released code compute for the masks in metrics.npz."""
 
 import json
 import os

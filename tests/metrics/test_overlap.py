@@ -8,6 +8,7 @@ from golden_metrics import golden_cases, number
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from magicseg.metrics import (
     Counts,
     accuracy,
@@ -42,7 +43,12 @@ def test_counts_are_the_recorded_ones(case):
 def test_ratios_equal_medpy_bit_for_bit(case):
     for counts, (_, expected) in counts_of(case):
         medpy = expected["medpy"]
-        for ours, name in ((dice, "dc"), (sensitivity, "sensitivity"), (specificity, "specificity"), (precision, "precision")):
+        for ours, name in (
+            (dice, "dc"),
+            (sensitivity, "sensitivity"),
+            (specificity, "specificity"),
+            (precision, "precision"),
+        ):
             assert same(ours(counts), number(medpy[name]), rel=0, abs=0), name
         if counts.tp + counts.fp + counts.fn:  # two empty masks: medpy's jc is 1, its dc nan; ours are both nan
             assert iou(counts) == number(medpy["jc"])
@@ -135,7 +141,11 @@ def test_large_and_non_contiguous_arrays_are_counted_whole():
     [
         (np.zeros((2, 3), int), np.zeros((3, 2), int), r"prediction has shape \(2, 3\) but truth \(3, 2\)"),
         (np.zeros(3), np.zeros(3, int), "prediction must hold whole numbers .* found an array of float64"),
-        (np.zeros(3, int), np.array([0, np.nan, 1]), "truth must hold whole numbers .* found NaN in an array of float64"),
+        (
+            np.zeros(3, int),
+            np.array([0, np.nan, 1]),
+            "truth must hold whole numbers .* found NaN in an array of float64",
+        ),
         (np.array([0, 3]), np.array([0, 1]), r"prediction holds the label 3; allowed are 0 \(background\) to 2"),
         (np.array([0, 1]), np.array([-1, 3]), "truth holds the label -1"),
         (np.zeros((0, 3), int), np.zeros((0, 3), int), r"prediction has shape \(0, 3\); an image needs"),

@@ -14,7 +14,9 @@ def dynamic(model):
     return [module for module in model.modules() if isinstance(module, Marked)]
 
 
-@pytest.mark.parametrize(("channels", "classes", "parameters"), [(1, 4, 31_042_564), (1, 9, 31_042_889), (3, 1, 31_043_521)])
+@pytest.mark.parametrize(
+    ("channels", "classes", "parameters"), [(1, 4, 31_042_564), (1, 9, 31_042_889), (3, 1, 31_043_521)]
+)
 def test_parameters_at_full_width(channels, classes, parameters):
     with torch.device("meta"):
         assert count_parameters(UNet(channels, classes)) == parameters
@@ -49,7 +51,9 @@ def test_illegal_sizes_name_the_nearest_legal_one():
         UNet(1, 2, width=4)(torch.zeros(1, 1, 100, 31))
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"scope": "decoder"}, "Unknown scope 'decoder'"), ({"width": 0}, "at least 1")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"scope": "decoder"}, "Unknown scope 'decoder'"), ({"width": 0}, "at least 1")]
+)
 def test_illegal_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         UNet(1, 2, **arguments)

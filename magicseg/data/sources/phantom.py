@@ -26,6 +26,7 @@ RV, MYO, LV = 1, 2, 3
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
+Organ = tuple[Array, float, float]  # centre, radius, grey value
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Anatomy:
     blood: float
     muscle: float
     body: float
+    fat: float
     chest: Array  # semi-axes of the chest
 
 
@@ -65,11 +67,11 @@ def draw(number: int, frame: int, seed: int = SEED) -> Volume:
     anatomy = _anatomy(generator(seed, "anatomy", number))
     surroundings = generator(seed, "surroundings", number)
     tissue, organs = _texture(surroundings, 4), _organs(surroundings)
-    bias = np.exp(0.35 * _texture(surroundings, 32))
+    bias = np.exp(0.5 * _texture(surroundings, 32))
     rng = generator(seed, "acquisition", number, frame)
     slices = [_slice(anatomy, z, frame == 2, tissue, organs, rng) for z in range(DEPTH)]
     clean = np.stack([image for image, _ in slices]) * bias
-    sigma = rng.uniform(0.04, 0.08)
+    sigma = rng.uniform(0.06, 0.12)
     noisy = np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))  # Rician
     grey = (noisy - noisy.min()) / (noisy.max() - noisy.min())
     image: Image = (np.round(grey * 1023) / 1023).astype(np.float32)  # whole grey values: the same on every processor
@@ -89,9 +91,10 @@ def _anatomy(rng: Rng) -> Anatomy:
         tilt=rng.uniform(-8, 8, 2),
         first=rng.uniform(-0.5, 1.2),
         length=rng.uniform(6.2, 7.8),
-        blood=rng.uniform(0.62, 0.8),
-        muscle=rng.uniform(0.28, 0.4),
+        blood=rng.uniform(0.55, 0.8),
+        muscle=rng.uniform(0.25, 0.42),
         body=rng.uniform(0.4, 0.7),
+        fat=rng.uniform(0.15, 0.5),
         chest=np.array([rng.uniform(54, 64), rng.uniform(62, 76)]),
     )
 
@@ -102,8 +105,8 @@ def _texture(rng: Rng, scale: float) -> Array:
     return np.asarray((field - field.mean()) / (2 * field.std()))
 
 
-def _organs(rng: Rng) -> list[tuple[Array, float, float]]:
-    """Return centre, radius and grey value of vessels, liver and stomach around the heart."""
+def _organs(rng: Rng) -> list[Organ]:
+    """Return vessels, liver and stomach around the heart."""
     angles = rng.uniform(0.15 * np.pi, 0.85 * np.pi, 4)  # below the heart
     distances, radii = rng.uniform(42, 60, 4), rng.uniform(5, 18, 4)
     centres = [
@@ -112,28 +115,31 @@ def _organs(rng: Rng) -> list[tuple[Array, float, float]]:
     return list(zip(centres, radii.tolist(), rng.uniform(0.3, 0.85, 4).tolist(), strict=True))
 
 
-def _slice(
-    a: Anatomy, z: int, systole: bool, tissue: Array, organs: list[tuple[Array, float, float]], rng: Rng
-) -> tuple[Array, Label]:
+def _chest(a: Anatomy, y: Array, x: Array, tissue: Array, organs: list[Organ]) -> Array:
+    """Return the image without the heart: air, body wall, lungs, organs, and fat in the middle."""
+    chest = np.hypot(y / a.chest[0], x / a.chest[1])
+    image = _paint(0.08 + 0.05 * tissue, 62 * (1 - chest), a.body)
+    image = _paint(image, 62 * (0.86 - chest), 0.1 + 0.06 * tissue)
+    image = _paint(image, a.lv_radius + 22 - np.hypot(y - a.centre[0], x - a.centre[1]), a.fat + 0.25 * tissue)
+    for centre, radius, value in organs:
+        image = _paint(image, radius - np.hypot(y - centre[0], x - centre[1]), value + 0.15 * tissue)
+    return image
+
+
+def _slice(a: Anatomy, z: int, systole: bool, tissue: Array, organs: list[Organ], rng: Rng) -> tuple[Array, Label]:
     """Return the noiseless image and the label of slice ``z``, base first."""
     y, x = (np.indices((SIZE, SIZE)) - (SIZE - 1) / 2) * SPACING[1]
-    image = 0.08 + 0.05 * tissue
-    chest = np.hypot(y / a.chest[0], x / a.chest[1])
-    image = _paint(image, 62 * (1 - chest), a.body)
-    image = _paint(image, 62 * (0.86 - chest), 0.1 + 0.06 * tissue)  # lungs
-    for centre, radius, value in organs:
-        image = _paint(image, radius - np.hypot(y - centre[0], x - centre[1]), value + 0.1 * tissue)
+    image = _chest(a, y, x, tissue, organs)
     depth = (z - a.first) / (a.length - (0.8 if systole else 0.0))  # 0 at the valve plane, 1 at the apex
     cy, cx = a.centre + a.tilt * (depth - 0.5) + rng.normal(0, 1.2, 2)  # each slice is its own breath-hold
     y, x = y - cy, x - cx
     if depth < 0:
-        return _blur(_paint(image, 26 - np.hypot(y, x), a.blood + 0.1 * tissue)), np.zeros(
-            (SIZE, SIZE), np.uint8
-        )  # atrium
+        atrium = _paint(image, 26 - np.hypot(y, x), a.blood + 0.1 * tissue)
+        return _blur(atrium), np.zeros((SIZE, SIZE), np.uint8)
     lv, epi, rv = _outlines(a, y, x, depth, systole)
-    image = _paint(image, rv, a.blood + 0.03 + 0.16 * tissue)
-    image = _paint(image, epi, a.muscle + 0.1 * tissue)
-    image = _paint(image, lv, a.blood + 0.06 * tissue)
+    image = _paint(image, rv, a.blood + 0.25 * tissue)
+    image = _paint(image, epi, a.muscle + 0.12 * tissue)
+    image = _paint(image, lv, a.blood + 0.1 * tissue)
     image = _paint_papillary(image, lv, y, x, a)
     label = np.select([lv > 0, epi > 0, rv > 0], [LV, MYO, RV], 0).astype(np.uint8)
     return _blur(image), label

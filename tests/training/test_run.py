@@ -1,0 +1,168 @@
+import csv
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from magicseg.errors import UserError
+from magicseg.evaluation.predict import load_prediction, save_prediction
+from magicseg.training.run import run, train
+from magicseg.training.setup import find_folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, phantom):
+    """A finished tiny run and its configuration."""
+    from conftest import PROJECT, TINY
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
+        outputs = tmp_path_factory.mktemp("finished")
+        config = compose("config", [*TINY, f"dataset.root={phantom}", f"outputs={outputs}"])
+    return train(config), config
+
+
+def test_the_run_folder_holds_everything(finished):
+    folder, _ = finished
+    relative = {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}
+    expected = {"config.yaml", "provenance.json", "status.json", "curves.csv", "cases.csv", "summary.json"}
+    expected |= {"checkpoints/last.pt", "checkpoints/best.pt"}
+    expected |= {f"overlays/{kind}.png" for kind in ("best", "median", "worst")}
+    assert expected <= relative
+    assert any(name.startswith("tensorboard/events") for name in relative)
+    assert len([name for name in relative if name.startswith("predictions/")]) == 12
+    assert folder.status()["state"] == "finished"
+
+
+def test_the_summary_agrees_with_the_cases(finished):
+    folder, _ = finished
+    summary = json.loads(folder.summary.read_text())
+    rows = list(csv.DictReader(folder.cases.open()))
+    assert {(row["protocol"], row["name"]) for row in rows} == {
+        (protocol, name) for protocol in ("paper", "strict") for name in ("RV", "Myo", "LV")
+    }
+    for protocol in ("paper", "strict"):
+        for name, entry in summary["scores"][protocol]["classes"].items():
+            values = [float(row["dice"]) for row in rows if (row["protocol"], row["name"]) == (protocol, name)]
+            present = [value for value in values if not math.isnan(value)]
+            assert entry["dice"]["mean"] == math.fsum(present) / len(present)
+    assert summary["scores"]["paper"]["protocol"]["name"] == "transunet"
+    assert summary["scores"]["paper"]["unit"] == "voxel"
+    assert summary["scores"]["strict"]["unit"] == "mm"
+    assert summary["checkpoint"]["rule"] == "best_validation_dice"
+    assert summary["data"]["split"] == "default"
+    assert {"git", "packages", "device", "command"} <= set(summary["provenance"])
+
+
+def test_curves_have_a_row_an_epoch(finished):
+    folder, _ = finished
+    rows = list(csv.DictReader(folder.curves.open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
+    assert set(rows[0]) == {"epoch", "learning_rate", "loss", "dice", "dice/RV", "dice/Myo", "dice/LV"}
+
+
+def test_predictions_lie_on_the_original_grid(finished):
+    folder, _ = finished
+    for path in folder.predictions.iterdir():
+        label = load_prediction(path)
+        assert label.shape == (8, 96, 96)
+        assert label.dtype == np.uint8
+
+
+def test_a_finished_run_is_not_trained_again(finished, capsys):
+    folder, config = finished
+    before = folder.last.stat().st_mtime_ns
+    assert train(config) == folder
+    assert folder.last.stat().st_mtime_ns == before
+    assert "This run is finished" in capsys.readouterr().out
+
+
+def test_evaluating_again_uses_the_kept_predictions(finished, tmp_path, configure, capsys):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy)
+    old = json.loads((copy / "summary.json").read_text())
+    run(configure("mode=evaluate", f"run={copy}"))
+    assert json.loads((copy / "summary.json").read_text())["scores"] == old["scores"]
+    for path in (copy / "predictions").iterdir():
+        save_prediction(path, np.zeros((8, 96, 96), np.uint8))
+    run(configure("mode=evaluate", f"run={copy}", "protocol=strict", "trainer.overlays=false"))
+    scores = json.loads((copy / "summary.json").read_text())["scores"]
+    assert scores["strict"]["mean"]["dice"] == 0
+    assert scores["strict"]["counts"]["missed"] == 36
+    assert "Dice %" in capsys.readouterr().out
+
+
+def test_the_folder_depends_on_what_changes_the_numbers_and_on_nothing_else(configure):
+    folder = find_folder(configure()).path
+    for same in ("trainer.workers=2", "trainer.progress=true", "protocol=strict", "dataset.root=elsewhere"):
+        assert find_folder(configure(same)).path == folder
+    others = ["seed=2", "conv=regular", "conv.operator.form=released", "recipe.epochs=3", "backbone.network.width=4"]
+    others += ["dataset.split=other", "trainer.precision=bfloat16"]
+    paths = {find_folder(configure(other)).path for other in others}
+    assert len(paths) == len(others)
+    assert folder not in paths
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["mode=test"], r"Unknown mode 'test'.*train"),
+        (["mode=evaluate"], r"needs the folder of a finished run"),
+        (["mode=evaluate", "run=nowhere"], r"nowhere is not the folder of a finished run"),
+        (["recipe.size=30"], r"recipe.size=30 does not fit backbone=unet, which needs a multiple of 16; the nearest is 32"),
+        (["recipe.epochs=0"], r"recipe.epochs is 0; it must be a whole number of at least 1"),
+        (["recipe.schedule=cosin"], r"Unknown recipe.schedule 'cosin'.*poly"),
+        (["recipe.selection=best"], r"Unknown recipe.selection 'best'.*best_validation_dice"),
+        (["trainer.device=tpu7"], r"trainer.device=tpu7 cannot be used"),
+        (["conv.operator.num_kernels=0"], r"conv=magic_4x: num_kernels must be an integer >= 1"),
+        (["backbone.network.scope=decoder"], r"Unknown scope 'decoder' for UNet"),
+        (["dataset.classes=[RV,Myo]"], r"has the classes RV, Myo, LV; dataset.classes says RV, Myo"),
+        (["dataset.split=mtunet"], r"mtunet.*default"),
+        (["dataset=acdc", "dataset.root=nowhere"], r"no prepared data in nowhere.*prepare_data.py dataset=acdc"),
+        (["outputs=/dev/null"], r"/dev/null.*(outputs=|writable)"),
+    ],
+)
+def test_mistakes_are_explained(configure, overrides, message):
+    with pytest.raises(UserError, match=message):
+        run(configure(*overrides))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step_and_leaves_the_checkpoint(configure):
+    config = configure("recipe.optimizer.lr=1e30", "conv=regular", "recipe.epochs=3", "recipe.schedule=constant")
+    with pytest.raises(UserError, match=r"(The loss is (nan|inf) at step \d+|Weights are NaN)"):
+        train(config)
+    folder = find_folder(config)
+    assert folder.status()["state"] == "failed"
+    assert "UserError" in folder.status()["reason"]
+    if folder.last.is_file():
+        weights = torch.load(folder.last, weights_only=True)["model"]
+        assert all(torch.isfinite(weight).all() for weight in weights.values())
+
+
+def test_other_data_are_refused_when_a_run_goes_on(configure):
+    config = configure("recipe.epochs=1")
+    folder = train(config)
+    folder.set_status("interrupted")
+    facts = json.loads(folder.provenance.read_text())
+    folder.provenance.write_text(json.dumps({**facts, "manifest": "0" * 64}))
+    with pytest.raises(UserError, match=r"was begun on other data \(manifest 000000000000"):
+        train(config)
+
+
+def test_another_process_holds_the_lock(configure):
+    folder = find_folder(configure())
+    with folder.lock(), pytest.raises(UserError, match="Another process works on"):
+        train(configure())
+
+
+def test_the_saved_configuration_is_resolved(finished):
+    folder, _ = finished
+    text = folder.config.read_text()
+    assert "${" not in text
+    assert OmegaConf.load(folder.config).protocol.name == "transunet"
