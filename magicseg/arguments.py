@@ -17,8 +17,7 @@ Schema = TypeVar("Schema")
 
 
 def parse(schema: type[Schema], arguments: Sequence[str]) -> Schema:
-    """
-    Fill a dataclass from ``key=value`` arguments; ``--help`` prints its docstring and fields.
+    """Fill a dataclass from ``key=value`` arguments; ``--help`` prints its docstring and fields.
 
     Raises:
         UserError: an argument has no ``=``, an unknown key or a value of the wrong type, or a required one is missing.
@@ -32,7 +31,7 @@ def parse(schema: type[Schema], arguments: Sequence[str]) -> Schema:
             raise UserError(f"Argument {argument!r} is not of the form key=value. {_usage(schema)}")
         choose("argument", argument.split("=", 1)[0], keys)
     try:
-        filled = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.from_dotlist(list(arguments)))
+        filled = OmegaConf.merge(OmegaConf.structured(schema), dict(argument.split("=", 1) for argument in arguments))
         missing = sorted(OmegaConf.missing_keys(filled))
         if missing:
             raise UserError(f"Missing: {', '.join(f'{key}=...' for key in missing)}. {_usage(schema)}")

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """
-    A mistake that the user can mend: shown as one paragraph without a traceback, exit code 1.
+    """A mistake that the user can mend: shown as one paragraph without a traceback, exit code 1.
 
     The text names the file or key, what was found there and what is allowed.
     """

@@ -14,8 +14,7 @@ from magicseg.errors import UserError
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """
-    Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
+    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
 
     A process killed at any moment leaves the old file or the new one, never half of it.
 
@@ -53,8 +52,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """
-    Return the content of a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
         UserError: the file is missing or is not JSON.

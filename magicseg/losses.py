@@ -8,8 +8,7 @@ from torch.nn import functional
 
 
 class CrossEntropyDiceLoss(nn.Module):
-    """
-    Weighted sum of cross entropy and Dice, as TransUNet trains Synapse and ACDC (0.5 and 0.5).
+    """Weighted sum of cross entropy and Dice, as TransUNet trains Synapse and ACDC (0.5 and 0.5).
 
     Dice: softmax probabilities p, one-hot truth t; per class over the WHOLE batch
     ``1 - (2 sum(p t) + 1e-5) / (sum(p^2) + sum(t^2) + 1e-5)``, then the mean over all classes, background included.

@@ -1,5 +1,4 @@
-"""
-The run folder: where it is, what lies in it, and who may write to it.
+"""The run folder: where it is, what lies in it, and who may write to it.
 
 ``outputs/<dataset>/<backbone>/<conv>/<variant>-s<seed>/`` where ``variant`` is a hash of everything that changes the
 numbers. The same configuration therefore always finds the same folder: finished runs are not run again, interrupted
@@ -104,8 +103,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """
-        Hold the run for this process; the operating system lets go when the process ends, however it ends.
+        """Hold the run for this process; the operating system lets go when the process ends, however it ends.
 
         Raises:
             UserError: another process trains this run now, or the folder cannot be written to.

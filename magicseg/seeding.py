@@ -1,5 +1,4 @@
-"""
-Randomness is derived, not carried: every random choice comes from a key such as (seed, purpose, epoch, sample).
+"""Randomness is derived, not carried: every random choice comes from a key such as (seed, purpose, epoch, sample).
 
 Because no generator state is handed on, a resumed run and any number of data workers give the same numbers.
 """

@@ -15,8 +15,7 @@ from magicseg.errors import UserError
 
 @dataclass
 class Arguments:
-    """
-    Prepare a data set for training, or check one that was prepared.
+    """Prepare a data set for training, or check one that was prepared.
 
     dataset: name of the data set, e.g. acdc or phantom
     source: folder with the data as downloaded; the phantom needs none

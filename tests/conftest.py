@@ -17,7 +17,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 # a network and a recipe that train in seconds
-TINY = ("backbone.network.width=2", "recipe.size=32", "recipe.epochs=2", "recipe.batch_size=32", "trainer.progress=false")
+TINY = (
+    "backbone.network.width=2",
+    "recipe.size=32",
+    "recipe.epochs=2",
+    "recipe.batch_size=32",
+    "trainer.progress=false",
+)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ class DCDConv2d(nn.Module):
     for 1x1 kernels with stride 1 and "general" (bottlenecks) for all others. In training, a batch of one on a 1x1 map
     uses the running statistics of the batch norms.
 
-    The published operator has no bias; here `bias=True` adds one after all else.
+    The published operator has no bias; here `bias=True` gives one to P.
 
     Args:
         in_channels: C; this and the following up to `dtype` as in `nn.Conv2d`, but only odd kernels with padding
@@ -66,12 +66,11 @@ class DCDConv2d(nn.Module):
         self.proj_in = Pointwise(in_channels, latent, bias=False, **place)
         self.norm_in = nn.BatchNorm1d(latent, **place)
         self.norm_mid = nn.BatchNorm1d(latent, **place)
-        self.proj_out = Pointwise(latent, out_channels, bias=False, **place)
+        self.proj_out = Pointwise(latent, out_channels, bias=bias, **place)
         self.squeeze = nn.Linear(in_channels * pool * pool, squeeze, bias=False, **place)
         self.squeeze_gate = nn.Linear(squeeze, squeeze, bias=False, **place)
         self.phi = nn.Linear(squeeze, latent * latent, bias=False, **place)
         self.scale = nn.Linear(squeeze, out_channels, bias=False, **place)
-        self.bias = nn.Parameter(torch.zeros(out_channels, **place)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
@@ -80,8 +79,7 @@ class DCDConv2d(nn.Module):
         g = self.squeeze(functional.adaptive_avg_pool2d(x, self.pool).flatten(1))
         g = g * _gate(self.squeeze_gate(g))
         fused = self._fuse(x, self.phi(g).unflatten(1, (self.latent, self.latent)))
-        y = y * _gate(self.scale(g))[:, :, None, None] + fused.mT.reshape(y.shape)
-        return y if self.bias is None else y + self.bias[:, None, None]
+        return y * _gate(self.scale(g))[:, :, None, None] + fused.mT.reshape(y.shape)
 
     def _fuse(self, x: Tensor, Phi: Tensor) -> Tensor:
         """Return P (BN(Phi q) + q) `[B, N, O]` for the N positions that the stride leaves; Phi is `[B, L, L]`."""

@@ -94,10 +94,13 @@ class DDConv2d(CondConv2d):
         """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
         sampling = self.sampling(x)
         kernels = mix_kernels(self.kernels, self._route(x, sampling))
+        if x.shape[0] == 0:  # the image below would have no channels; any kernel gives the empty result
+            kernel = kernels.sum(0)
+            return functional.conv2d(x, kernel, self.bias, self.stride, self.padding, self.dilation, self.groups)
         # each sample has its own kernel, so the batch becomes the channel groups of one image
         y = self._sample(x.flatten(0, 1)[None], kernels.flatten(0, 1), sampling.as_one_image())
         y = y.unflatten(1, (-1, self.out_channels))[0]
-        return y if self.bias is None else y + self.bias[:, None, None]
+        return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
 
     def sampling(self, x: Tensor) -> Sampling:
         """Return where, and how strongly, each output position samples x `[B, C, H, W]`."""
@@ -130,7 +133,12 @@ class DDConv2d(CondConv2d):
         """Return the deformable convolution of x `[B, C, H, W]`; B * C / kernels.shape[1] groups of channels."""
         from torchvision.ops import deform_conv2d  # here, because it takes a second that other operators need not wait
 
-        return deform_conv2d(x, sampling.offset, kernels, None, self.stride, self.padding, self.dilation, sampling.mask)
+        # positions between pixels need at least float32, whatever autocast made of the tensors
+        wide = torch.promote_types(x.dtype, torch.float32)
+        x, offset, weight = x.to(wide), sampling.offset.to(wide), kernels.to(wide)
+        mask = None if sampling.mask is None else sampling.mask.to(wide)
+        y = deform_conv2d(x, offset, weight, None, self.stride, self.padding, self.dilation, mask)
+        return y.to(kernels.dtype)
 
     def extra_repr(self) -> str:
         """Return the convolution's arguments for `repr`."""

@@ -76,15 +76,16 @@ class Involution2d(nn.Module):
         w = self.position_kernels(x)[:, :, None]
         rows, columns = w.shape[-2:]
         top, left = self.padding
-        padded = functional.pad(x, (left, left, top, top)).unflatten(1, (self.kernel_groups, -1))
-        y = x.new_zeros(())
+        wide = torch.promote_types(x.dtype, torch.float32)  # autocast must not round every partial sum
+        padded = functional.pad(x.to(wide), (left, left, top, top)).unflatten(1, (self.kernel_groups, -1))
+        y = padded.new_zeros(())
         # one multiply-add for each tap: an unfolded x would be kh * kw times larger
         for tap in range(w.shape[3]):
             row, column = divmod(tap, self.kernel_size[1])
             shifted = padded[..., row :: self.stride[0], column :: self.stride[1]]
             y = y + w[:, :, :, tap] * shifted[..., :rows, :columns]
-        y = y.flatten(1, 2)
-        return y if self.bias is None else y + self.bias[:, None, None]
+        y = y.flatten(1, 2) if self.bias is None else y.flatten(1, 2) + self.bias[:, None, None]
+        return y.to(w.dtype)
 
     def position_kernels(self, x: Tensor) -> Tensor:
         """Return the kernels `[B, G, kh*kw, H', W']` of all positions for x `[B, C, H, W]` (eq. 6)."""

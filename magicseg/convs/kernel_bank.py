@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -73,6 +74,14 @@ class KernelBankConv2d(nn.Module, ABC):
             x, self.kernels, self.weights(x), self.kernel_bias, self.stride, self.padding, self.dilation, self.groups
         )
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KernelBankConv2d:
+        """Show a bank to `to(memory_format=torch.channels_last)` as a stack of 4-D kernels: it refuses 5-D tensors."""
+
+        def apply(t: Tensor) -> Tensor:
+            return fn(t.flatten(0, 1)).unflatten(0, t.shape[:2]).contiguous() if t.dim() == 5 else fn(t)
+
+        return super()._apply(apply, recurse)
+
     def extra_repr(self) -> str:
         """Return the arguments that `print` shows."""
         return (
@@ -84,7 +93,7 @@ class KernelBankConv2d(nn.Module, ABC):
 
 def pair(name: str, value: Size, smallest: int) -> tuple[int, int]:
     """Return ``value`` as (rows, columns); raise ValueError unless it is one or two integers >= ``smallest``."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
+    both = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(both) != 2 or not all(isinstance(side, int) and side >= smallest for side in both):
         raise ValueError(f"{name} must be an integer >= {smallest} or a pair of them, not {value!r}.")
     return both[0], both[1]

@@ -80,6 +80,11 @@ class MAGICConv2d(KernelBankConv2d):
     ) -> None:
         if form not in ("paper", "released"):
             raise ValueError(f"form must be 'paper' or 'released', not {form!r}.")
+        place: dict[str, Any] = {"device": device, "dtype": dtype}
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, **place,
+            num_kernels=num_kernels,
+        )  # fmt: skip
         released = form == "released"
         if temperature is None:
             temperature = 30.0 if released else 1.0
@@ -89,11 +94,6 @@ class MAGICConv2d(KernelBankConv2d):
             context_affine = released
         check_at_least(1, ratio=ratio, context_channels=context_channels)
 
-        place: dict[str, Any] = {"device": device, "dtype": dtype}
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, **place,
-            num_kernels=num_kernels,
-        )  # fmt: skip
         self.form, self.temperature = form, check_temperature(temperature)
         self.spatial, self.channel, self.non_local = spatial, channel, non_local
         self.static = released and num_kernels == 1

@@ -92,8 +92,8 @@ class WeightNetConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
         kernels = self.sample_kernels(x)
-        y = conv2d_own_kernel(x, kernels, None, self.stride, self.padding, self.dilation, self.groups)
-        return y if self.bias is None else y + self.bias[:, None, None]
+        bias = None if self.bias is None else self.bias.expand(x.shape[0], -1)
+        return conv2d_own_kernel(x, kernels, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """Return the convolution's arguments for `repr`."""

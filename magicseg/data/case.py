@@ -133,7 +133,16 @@ def _read_arrays(path: Path) -> tuple[Image, Label]:
             return arrays["image"], arrays["label"]
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist, though the manifest names it. Prepare the data again.") from error
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise UserError(f"{path} is damaged or no npz file ({error}). Delete it and prepare the data again.") from error
 
 

@@ -28,8 +28,7 @@ def score_cases(
     protocols: Mapping[str, Protocol],
     progress: bool = True,
 ) -> Scores:
-    """
-    Score every stored prediction under every protocol; each volume is measured once.
+    """Score every stored prediction under every protocol; each volume is measured once.
 
     Args:
         predictions: folder of ``<case>.npz``.

@@ -38,8 +38,7 @@ def predict_slices(model: nn.Module, slices: Tensor, batch_size: int = 16) -> Te
 
 
 def predict_volume(model: nn.Module, volume: np.ndarray, size: int, batch_size: int = 16) -> np.ndarray:
-    """
-    Segment a volume slice by slice and return labels [D, H, W] uint8 on its own grid.
+    """Segment a volume slice by slice and return labels [D, H, W] uint8 on its own grid.
 
     As TransUNet does: each slice is resized to ``size`` x ``size`` by a cubic spline, and the label map back by the
     nearest neighbour (scipy's zoom, corner aligned).

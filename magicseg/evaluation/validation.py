@@ -12,8 +12,7 @@ from magicseg.evaluation.predict import predict_slices
 
 
 class Validation:
-    """
-    Mean Dice per case and class at network size; classes that are empty in truth and prediction are left out.
+    """Mean Dice per case and class at network size; classes that are empty in truth and prediction are left out.
 
     Args:
         cases: name -> (images [D, 1, H, W], labels [D, H, W]), both at network size.

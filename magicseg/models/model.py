@@ -12,8 +12,7 @@ Conv = Callable[..., nn.Module]
 
 
 class SegmentationModel(nn.Module):
-    """
-    An encoder and a decoder.
+    """An encoder and a decoder.
 
     Args:
         encoder: maps images [B, C, H, W] to features, shallow to deep.
@@ -28,8 +27,7 @@ class SegmentationModel(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """
-        Map images [B, C, H, W] to logits [B, classes, H, W].
+        """Map images [B, C, H, W] to logits [B, classes, H, W].
 
         Raises:
             ValueError: H or W is not a multiple of ``stride``; names the nearest legal size.

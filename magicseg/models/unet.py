@@ -1,5 +1,4 @@
-"""
-U-Net (Ronneberger et al., MICCAI 2015) with batch norm: the papers' plain CNN backbone.
+"""U-Net (Ronneberger et al., MICCAI 2015) with batch norm: the papers' plain CNN backbone.
 
 Five levels, two 3x3 convolutions each, max-pooling down, transposed 2x2 convolutions up. At width 64 its cost at
 256 x 256 is the 54.675 GFLOPs that MAGIC Table 6 prints (thop's counting; 48.1 GMACs in truth).
@@ -68,8 +67,7 @@ class UNetDecoder(nn.Module):
 
 
 class UNet(SegmentationModel):
-    """
-    U-Net whose 3x3 convolutions can be any convolution.
+    """U-Net whose 3x3 convolutions can be any convolution.
 
     Args:
         in_channels: channels of the image.

@@ -39,7 +39,7 @@ def _pool(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
     positions = x.flatten(2)
     with torch.autocast(x.device.type, enabled=False):
         attention = (weight.flatten(1).to(x.dtype) @ positions).softmax(2)
-        context = torch.bmm(positions, attention.transpose(1, 2)).squeeze(2)
+        context = (attention @ positions.transpose(1, 2)).squeeze(1)
     maximum = positions.amax(1, keepdim=True)
     return positions.mean(2), maximum.mean((1, 2)), context, attention, maximum
 
@@ -47,7 +47,7 @@ def _pool(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
 class _PoolDimensions(torch.autograd.Function):
     """All gradients of x in one matrix product, where autograd would write and add up a map of x's size for each view.
 
-    With a_j the attention at position j, d x_jc = d context_c a_j + d mean_c / N + weight_c d logit_j + d maximum's part.
+    With a_j the attention at position j: d x_jc = d context_c a_j + d mean_c / N + weight_c d logit_j, and the maximum.
     """
 
     @staticmethod
@@ -67,11 +67,13 @@ class _PoolDimensions(torch.autograd.Function):
         with torch.autocast(x.device.type, enabled=False):
             d_attention = d_context.unsqueeze(1) @ positions
             d_logits = attention * (d_attention - (attention * d_attention).sum(2, keepdim=True))
-            d_weight = torch.bmm(positions, d_logits.transpose(1, 2)).sum(0)
+            d_weight = (d_logits @ positions.transpose(1, 2)).sum(0)
             per_channel = torch.stack([d_context, d_mean / N, weight.flatten().to(x.dtype).expand(B, C)], 2)
             per_position = torch.cat([attention, torch.ones_like(attention), d_logits], 1)
             d_x = torch.bmm(per_channel, per_position)
-        largest = torch.eq(positions, maximum, out=torch.empty_like(positions))  # as numbers: 3 times faster than booleans
+        largest = torch.eq(
+            positions, maximum, out=torch.empty_like(positions)
+        )  # as numbers: 3 times faster than booleans
         d_x.addcmul_(largest, (d_maximum / N)[:, None, None] / largest.sum(1, keepdim=True))
         d_bias = None if bias is None else torch.zeros_like(bias)
         return d_x.view(x.shape), d_weight.reshape(weight.shape).to(weight.dtype), d_bias

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from magicseg.reports.paper_tables import PaperTable, RunKey
-from magicseg.reports.results import Result
+from magicseg.reports.results import EMPTY, Result
 from magicseg.reports.selection import Selection
 
 READING = (
@@ -34,8 +34,10 @@ def _measured(table: PaperTable, selection: Selection, protocol: str, budget: st
         f"Rows measured: {_rows_measured(table, selection)} of {len(table.rows)}. Budget: {budget}.",
         line("Seeds", lambda runs: ", ".join(str(run.seed) for run in runs)),
         line(f"Scores ({protocol})", lambda runs: runs[0].scores[protocol].protocol.describe().rstrip(".")),
+        line("Empty masks over all cases, classes and seeds", lambda runs: _empty(runs, protocol)),
         line("Checkpoint", lambda runs: runs[0].checkpoint),
         line("Data", lambda runs: f"manifest {runs[0].manifest[:10]}, split {runs[0].split}{_missing(runs)}"),
+        line("Parameters", lambda runs: f"{runs[0].parameters / 1e6:.2f} M"),
         line("Code", lambda runs: _code(runs[0].code)),
         line("Hardware", lambda runs: ", ".join(sorted({run.device for run in runs}))),
     ]
@@ -58,14 +60,14 @@ def _by_row(groups: Mapping[RunKey, Sequence[Result]], describe: Callable[[Seque
     return "; ".join(f"{text} ({', '.join(keys)})" for text, keys in rows.items())
 
 
+def _empty(runs: Sequence[Result], protocol: str) -> str:
+    return ", ".join(f"{state} {sum(run.scores[protocol].empty[state] for run in runs)}" for state in EMPTY)
+
+
 def _missing(runs: Sequence[Result]) -> str:
     cases = sorted({case for run in runs for case in run.missing})
-    return f", without {len(cases)} missing cases ({', '.join(cases)})" if cases else ""
+    return f", missing cases ({len(cases)}): {', '.join(cases)}" if cases else ""
 
 
 def _code(code: str) -> str:
-    return (
-        f"commit {code.removesuffix('-dirty')} with uncommitted changes"
-        if code.endswith("-dirty")
-        else f"commit {code}"
-    )
+    return f"commit {code}".replace("-dirty", " with uncommitted changes")

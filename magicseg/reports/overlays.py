@@ -31,8 +31,7 @@ def paint(image: np.ndarray, label: np.ndarray, opacity: float = 0.45) -> np.nda
 def save_overlay(
     path: Path, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str], title: str
 ) -> None:
-    """
-    Save a png with a column for each of up to six slices: image, truth, prediction, and where the two differ.
+    """Save a png with a column for each of up to six slices: image, truth, prediction, and where the two differ.
 
     Args:
         path: the png to write.

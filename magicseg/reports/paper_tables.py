@@ -98,8 +98,7 @@ def table_names() -> list[str]:
 
 
 def paper_table(name: str) -> PaperTable:
-    """
-    Return a table by name.
+    """Return a table by name.
 
     Raises:
         UserError: there is no such table; the text names the nearest.

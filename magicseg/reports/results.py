@@ -16,20 +16,22 @@ from magicseg.reports.paper_tables import METRICS, RunKey
 from magicseg.runs import RunFolder
 
 BUDGETS = ("full", "cpu", "demo")
+EMPTY = ("absent", "missed", "hallucinated")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """
-    Scores of a run under one protocol, as stored: overlaps are fractions, distances are in ``unit``.
+    """Scores of a run under one protocol, as stored: overlaps are fractions, distances are in ``unit``.
 
     ``classes`` holds each class's mean over cases, ``mean`` the mean over classes; None where nothing could be scored.
+    ``empty`` counts the pairs of class and case with an empty mask: absent, missed, hallucinated.
     """
 
     protocol: Protocol
     unit: str
     classes: Mapping[str, Mapping[str, float | None]]
     mean: Mapping[str, float | None]
+    empty: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,7 @@ class Result:
     device: str
 
     def value(self, protocol: str, metric: str, label_class: str) -> float | None:
-        """
-        Return a score in printed units (percent, voxels, millions); None where the run has no such score.
+        """Return a score in printed units (percent, voxels, millions); None where the run has no such score.
 
         Raises:
             UserError: the run knows no class of this name.
@@ -69,8 +70,7 @@ class Result:
 
 
 def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn) -> list[Result]:
-    """
-    Return all finished runs below ``outputs``, ordered by path.
+    """Return all finished runs below ``outputs``, ordered by path.
 
     A run that cannot be read does not hide the others: it is left out, and ``report`` is called with a sentence that
     names its file.
@@ -90,8 +90,7 @@ def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn)
 
 
 def read_result(path: Path) -> Result:
-    """
-    Return the run that a ``summary.json`` describes.
+    """Return the run that a ``summary.json`` describes.
 
     Raises:
         UserError: the run is not marked as finished, or its summary is malformed; the text names file and key.
@@ -142,6 +141,7 @@ def _scores(content: Any, name: str) -> Scores:
             metric: _number(content, metric, "scores", name, "mean", metric)
             for metric in _take(content, dict, "scores", name, "mean")
         },
+        empty={state: _take(content, int, "scores", name, "counts", state) for state in EMPTY},
     )
 
 

@@ -15,6 +15,8 @@ from magicseg.reports.results import BUDGETS, Result
 
 CHOICES = ("variant", "data", "split", "code")
 """What a user can choose by when runs of one row differ."""
+SHOWN = 4
+"""How many rows an error lists."""
 
 
 class Setting(NamedTuple):
@@ -45,8 +47,7 @@ def setting(result: Result, protocol: str) -> Setting:
 def select(
     table: PaperTable, results: Sequence[Result], protocol: str, budget: str, choices: Mapping[str, Sequence[str]]
 ) -> Selection:
-    """
-    Return the runs of ``budget`` that measure the cells of ``table`` under ``protocol``.
+    """Return the runs of ``budget`` that measure the cells of ``table`` under ``protocol``.
 
     Args:
         table: the table to fill.
@@ -97,8 +98,10 @@ def _refuse_mixtures(table: str, groups: Mapping[RunKey, Sequence[Result]], prot
         for runs in seeds.values():
             _refuse_repeated_seed(runs)
     if mixtures:
+        more = f"; and {len(mixtures) - SHOWN} more rows" if len(mixtures) > SHOWN else ""
         raise UserError(
-            f"{table}: runs that differ in more than the seed are never averaged. Found {'; '.join(mixtures)}. "
+            f"{table}: runs that differ in more than the seed are never averaged. "
+            f"Found {'; '.join(mixtures[:SHOWN])}{more}. "
             f"Choose by {', '.join(f'{name}=...' for name in CHOICES)} (several values with commas); where only the "
             f"protocol or the checkpoint rule differs, score the runs again under one rule."
         )

@@ -1,5 +1,4 @@
-"""
-Paired comparison of two models on the same cases: whether their difference is more than chance.
+"""Paired comparison of two models on the same cases: whether their difference is more than chance.
 
 The case is the unit of the test, because seeds repeat the same cases and are no new evidence about other patients.
 Seeds are averaged for the test and resampled, together with the cases, for the confidence interval.
@@ -22,8 +21,7 @@ FEW_SEEDS = 5
 
 @dataclass(frozen=True)
 class Comparison:
-    """
-    Mean difference of two models (first minus second) in the unit of their scores, its interval and its p-value.
+    """Mean difference of two models (first minus second) in the unit of their scores, its interval and its p-value.
 
     ``informative`` counts the cases whose scores differ: only these count in the signed-rank test.
     """
@@ -70,8 +68,7 @@ def compare(
     resamples: int = 10_000,
     key: tuple[Key, ...] = (),
 ) -> Comparison:
-    """
-    Compare two models by their scores on the same cases.
+    """Compare two models by their scores on the same cases.
 
     Args:
         first: scores of one model, [seeds, cases] or [cases], cases in the same order as in ``second``.
@@ -83,9 +80,7 @@ def compare(
     Raises:
         ValueError: shapes do not fit, a score is not finite, or an option is out of range.
     """
-    a, b = _scores(first, "first"), _scores(second, "second")
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"A paired comparison needs the same cases: first has {a.shape[1]}, second {b.shape[1]}.")
+    a, b = _paired(first, second)
     differences = np.round(a.mean(axis=0) - b.mean(axis=0), 9)  # else equal scores differ by rounding, and ties break
     low, high = bootstrap_interval(a, b, confidence=confidence, resamples=resamples, key=key)
     return Comparison(
@@ -101,8 +96,7 @@ def compare(
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """
-    Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no case differs.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no case differs.
 
     Cases without a difference are dropped (Wilcoxon 1945). SciPy chooses the exact distribution where it can.
 
@@ -121,8 +115,7 @@ def bootstrap_interval(
     resamples: int = 10_000,
     key: tuple[Key, ...] = (),
 ) -> tuple[float, float]:
-    """
-    Return the percentile interval of the mean difference under resampling of cases and of each model's seeds.
+    """Return the percentile interval of the mean difference under resampling of cases and of each model's seeds.
 
     A sample draws cases jointly for both models (they are paired) and seeds for each on its own (they are not).
 
@@ -140,7 +133,7 @@ def bootstrap_interval(
         raise ValueError(
             f"confidence is {confidence} and resamples {resamples}; allowed are 0 < confidence < 1 and resamples >= 1."
         )
-    a, b = _scores(first, "first"), _scores(second, "second")
+    a, b = _paired(first, second)
     rng = generator("bootstrap", *key)
     cases, seeds_a, seeds_b = (_weights(rng, count, resamples) for count in (a.shape[1], len(a), len(b)))
     samples = ((seeds_a @ a - seeds_b @ b) * cases).sum(axis=1)
@@ -149,8 +142,7 @@ def bootstrap_interval(
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """
-    Return p-values adjusted for several comparisons by Holm's step-down method (1979), in the given order.
+    """Return p-values adjusted for several comparisons by Holm's step-down method (1979), in the given order.
 
     Raises:
         ValueError: a value is not a number from 0 to 1.
@@ -163,6 +155,13 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1)
     return adjusted
+
+
+def _paired(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    a, b = _scores(first, "first"), _scores(second, "second")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"A paired comparison needs the same cases: first has {a.shape[1]}, second {b.shape[1]}.")
+    return a, b
 
 
 def _scores(values: ArrayLike, name: str) -> np.ndarray:

@@ -58,8 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """
-    A comparison table, ready to be written.
+    """A comparison table, ready to be written.
 
     ``notes`` say how to read it, under which protocol, from which data, code and hardware the measured numbers come,
     what is not shown, and where the paper contradicts itself.
@@ -81,8 +80,7 @@ def build_table(
     budget: str = "full",
     choices: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
-    """
-    Return a paper's table with mean and standard deviation over seeds in every cell that was measured.
+    """Return a paper's table with mean and standard deviation over seeds in every cell that was measured.
 
     Args:
         name: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5.

@@ -28,8 +28,7 @@ LATEX = {
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
-    """
-    Write NAME.md, NAME.csv and NAME.tex to ``folder`` and return their paths.
+    """Write NAME.md, NAME.csv and NAME.tex to ``folder`` and return their paths.
 
     NAME tells a protocol other than paper and a budget other than full, so that no small run passes for a full one.
 

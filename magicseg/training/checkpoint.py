@@ -18,8 +18,7 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """
-    Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU.
 
     Raises:
         UserError: the file is missing, damaged (a member fails its CRC) or holds more than plain containers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import hydra
@@ -11,7 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from magicseg.arguments import run_friendly
+from magicseg.arguments import paragraph, run_friendly
 from magicseg.errors import UserError, nearest
 
 
@@ -26,7 +27,14 @@ def config_folder() -> Path:
 def _run(config: DictConfig) -> None:
     from magicseg.training import run  # PyTorch is imported only once the configuration is sound
 
-    run.run(config)
+    try:
+        run.run(config)
+    except UserError as error:  # kept from Hydra, so that the other runs of a sweep go on
+        print(paragraph(error), file=sys.stderr)
+        _failed.append(error)
+
+
+_failed: list[UserError] = []
 
 
 def main() -> None:
@@ -40,11 +48,12 @@ def _translated() -> None:
         _run()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
+    if _failed:
+        sys.exit(1)
 
 
 def explain(error: Exception) -> str:
-    """
-    Return one paragraph for a configuration mistake, with the nearest legal names.
+    """Return one paragraph for a configuration mistake, with the nearest legal names.
 
     Args:
         error: what Hydra or OmegaConf raised while composing.

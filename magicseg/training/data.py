@@ -32,8 +32,7 @@ class RunData:
 
 
 def open_data(config: DictConfig) -> RunData:
-    """
-    Open the prepared data set of ``config.dataset`` and split it; the phantom is generated where it is missing.
+    """Open the prepared data set of ``config.dataset`` and split it; the phantom is generated where it is missing.
 
     Raises:
         UserError: the data set is not there, is another one or has other classes, or lacks cases of the split.

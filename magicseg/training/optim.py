@@ -12,8 +12,7 @@ Schedule = Callable[[int, int], float]
 
 
 def poly(step: int, steps: int) -> float:
-    """
-    (1 - s / steps)^0.9, where s lags one step behind: TransUNet sets the rate after the optimiser's step.
+    """(1 - s / steps)^0.9, where s lags one step behind: TransUNet sets the rate after the optimiser's step.
 
     Steps 0 and 1 therefore both use the full rate.
     """

@@ -49,8 +49,7 @@ def protocols_of(config: DictConfig) -> dict[str, Protocol]:
 
 
 def write_scores(config: DictConfig, folder: RunFolder, cases: list[Case], facts: dict[str, Any]) -> None:
-    """
-    Score the kept predictions under every protocol; write cases.csv, summary.json and the overlay pictures.
+    """Score the kept predictions under every protocol; write cases.csv, summary.json and the overlay pictures.
 
     Args:
         config: the run's configuration.

@@ -41,8 +41,7 @@ def run(config: DictConfig) -> None:
 
 
 def train(config: DictConfig) -> RunFolder:
-    """
-    Train and score the run that ``config`` describes, or go on with it; return its folder.
+    """Train and score the run that ``config`` describes, or go on with it; return its folder.
 
     Raises:
         UserError: no data, a run that another process works on, a loss that is not finite, ...
@@ -80,8 +79,7 @@ def train(config: DictConfig) -> RunFolder:
 
 
 def evaluate_again(config: DictConfig) -> RunFolder:
-    """
-    Score the kept predictions of the run ``config.run`` again, without the network.
+    """Score the kept predictions of the run ``config.run`` again, without the network.
 
     The run's own configuration holds, but for ``protocol`` and ``trainer``, which come from the command line.
     """

@@ -80,8 +80,7 @@ def load_config(folder: RunFolder) -> DictConfig:
 
 
 def build_model(config: DictConfig) -> SegmentationModel:
-    """
-    Return the freshly initialised network; its weights derive from the seed.
+    """Return the freshly initialised network; its weights derive from the seed.
 
     Raises:
         UserError: a setting that the network or the convolution refuses, or an input size that does not fit.
@@ -118,8 +117,7 @@ def build_loss(config: DictConfig) -> nn.Module:
 
 
 def record_provenance(config: DictConfig, folder: RunFolder, manifest: str, device: torch.device) -> None:
-    """
-    Write the configuration and what the numbers depend on besides it.
+    """Write the configuration and what the numbers depend on besides it.
 
     Raises:
         UserError: the run was begun on other data; its remaining epochs would not belong to it.

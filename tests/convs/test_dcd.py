@@ -46,7 +46,7 @@ def plain(module, x, stride):
     y = functional.conv2d(mixed + q, module.proj_out.weight)
     k = module.static.weight.shape[-1]
     y = y + Lambda[:, :, None, None] * functional.conv2d(x, module.static.weight, stride=stride, padding=k // 2)
-    return y if module.bias is None else y + module.bias[:, None, None]
+    return y if module.proj_out.bias is None else y + module.proj_out.bias[:, None, None]
 
 
 @settings(max_examples=25, deadline=None)
@@ -75,7 +75,14 @@ def test_published_sizes_of_the_basic_variant(in_channels, latent, squeeze):
 
 @pytest.mark.parametrize(
     ("kernel_size", "stride", "variant"),
-    [(3, 1, "basic"), (3, 2, "basic"), (1, 1, "pointwise"), (1, 2, "general"), (5, 1, "general"), ((1, 3), 1, "general")],
+    [
+        (3, 1, "basic"),
+        (3, 2, "basic"),
+        (1, 1, "pointwise"),
+        (1, 2, "general"),
+        (5, 1, "general"),
+        ((1, 3), 1, "general"),
+    ],
 )
 def test_variant_follows_the_shape(kernel_size, stride, variant):
     assert DCDConv2d(16, 16, kernel_size, stride, "same").variant == variant
@@ -111,7 +118,10 @@ def test_every_parameter_gets_a_gradient():
 
 
 def test_static_part_has_the_shape_of_the_convolution_that_it_replaces():
-    module, conv = DCDConv2d(8, 6, (3, 5), padding=(1, 2), bias=False), nn.Conv2d(8, 6, (3, 5), padding=(1, 2), bias=False)
+    module, conv = (
+        DCDConv2d(8, 6, (3, 5), padding=(1, 2), bias=False),
+        nn.Conv2d(8, 6, (3, 5), padding=(1, 2), bias=False),
+    )
     module.static.load_state_dict(conv.state_dict())
 
 
@@ -124,7 +134,10 @@ def test_static_part_has_the_shape_of_the_convolution_that_it_replaces():
         ({"padding": 1, "groups": 2}, r"DCD has no groups: groups must be 1, not 2"),
         ({"padding": 1, "variant": "big"}, r"variant must be 'basic', 'general', 'pointwise' or None, not 'big'"),
         ({"padding": 2, "kernel_size": 5, "variant": "basic"}, r"'basic' is for 3x3 kernels, not \(5, 5\)"),
-        ({"kernel_size": 1, "stride": 2, "variant": "pointwise"}, r"'pointwise' is for 1x1 kernels with stride 1, .*stride"),
+        (
+            {"kernel_size": 1, "stride": 2, "variant": "pointwise"},
+            r"'pointwise' is for 1x1 kernels with stride 1, .*stride",
+        ),
         ({"padding": 1, "out_channels": 0}, r"out_channels must be an integer >= 1, not 0"),
     ],
 )

@@ -71,6 +71,19 @@ def test_has_the_shape_of_a_static_convolution(size, stride):
     assert Involution2d(*arguments)(x).shape == nn.Conv2d(*arguments)(x).shape
 
 
+def test_autocast_adds_the_taps_in_single_precision():
+    torch.manual_seed(0)
+    module = Involution2d(16, 16, 7, padding=3, bias=False).eval()
+    x = torch.randn(2, 16, 12, 12).bfloat16()  # as an earlier layer leaves it
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = module(x)
+        w = module.position_kernels(x)
+    window = functional.unfold(x, 7, padding=3).reshape(2, 16, 49, 12, 12)
+    exact = (w.double() * window.double()).sum(2)
+    assert y.dtype == torch.bfloat16
+    torch.testing.assert_close(y, exact.to(torch.bfloat16))  # rounded once, at the end
+
+
 def test_training_batch_of_one_pixel_uses_the_running_statistics():
     torch.manual_seed(0)
     module = Involution2d(16, 16, 3, padding=1).train()
@@ -87,7 +100,10 @@ def test_every_parameter_gets_a_gradient():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"out_channels": 32}, r"in_channels = out_channels, a multiple of group_channels=16; found in_channels=16, out"),
+        (
+            {"out_channels": 32},
+            r"in_channels = out_channels, a multiple of group_channels=16; found in_channels=16, out",
+        ),
         ({"in_channels": 24, "out_channels": 24}, r"a multiple of group_channels=16; found in_channels=24"),
         ({"padding": 0}, r"Involution with kernel_size=3 needs padding=\(1, 1\) or 'same', not 0"),
         ({"padding": "valid"}, r"needs padding=\(1, 1\) or 'same', not 'valid'"),

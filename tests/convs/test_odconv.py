@@ -40,7 +40,7 @@ def plain(module, x, geometry):
         z = module.squeeze.weight[:, :, 0, 0] @ sample.mean((1, 2))
         z = (z - norm.running_mean) / (norm.running_var + norm.eps).sqrt() * norm.weight + norm.bias
         z = z.clamp(min=0)
-        K, O, _, kh, kw = module.kernels.shape
+        K, kh, kw = len(module.kernels), *module.kernel_size
         a_w = head(module.att_kernel, z).exp() if K > 1 else x.new_ones(1)
         a_w = a_w / a_w.sum()
         kernel = sum(a_w[k] * module.kernels[k] for k in range(K))

@@ -50,7 +50,8 @@ def test_set_temperature_reaches_every_operator_that_has_one():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"start": 0.5}, {"start": 3, "end": 0}, {"start": 3, "drop": -1}, {"start": math.inf}, {"start": math.nan}]
+    "arguments",
+    [{"start": 0.5}, {"start": 3, "end": 0}, {"start": 3, "drop": -1}, {"start": math.inf}, {"start": math.nan}],
 )
 def test_refuses_a_schedule_without_meaning(arguments):
     with pytest.raises(ValueError, match=r"needs 0 < end <= start and drop >= 0, all finite; found start="):

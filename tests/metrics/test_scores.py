@@ -276,9 +276,9 @@ def test_slices_of_a_volume_are_cases_of_their_own():
     protocol = dataclasses.replace(STRICT, unit="slice")
     prediction, truth = np.stack([square(1, 1), EMPTY, EMPTY]), np.stack([square(1, 3), square(2, 2), EMPTY])
     scores = SegmentationScores(["object"], protocol)
-    scores.update(prediction, truth, (10.0, 0.5, 0.5), "patient")
+    scores.update(prediction, truth, (10.0, 2.0, 0.5), "patient")
     assert list(scores.cases) == ["patient/0", "patient/1", "patient/2"]
-    assert scores.cases["patient/0"] == score_case(prediction[0], truth[0], ["object"], protocol, (0.5, 0.5))
+    assert scores.cases["patient/0"] == score_case(prediction[0], truth[0], ["object"], protocol, (2.0, 0.5))
     assert scores.compute()["counts"] == {"cases": 3, "absent": 1, "missed": 1, "hallucinated": 0}
 
 

@@ -122,7 +122,7 @@ def _open(path: Path) -> Iterator[Any]:
             if not {"image", "label"} <= set(file):
                 raise UserError(f"{path}: holds {', '.join(sorted(file)) or 'nothing'}; expected are image and label.")
             yield file
-    except (OSError, RuntimeError, AttributeError) as error:
+    except (OSError, RuntimeError, AttributeError, LookupError, ValueError, TypeError) as error:
         raise UserError(f"{path} is damaged or no h5 file ({error}). Unpack or download it again.") from error
 
 

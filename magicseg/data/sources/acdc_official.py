@@ -90,13 +90,14 @@ def read(image_file: Path, label_file: Path) -> Volume:
 def _read_nifti(path: Path) -> tuple[NDArray[np.floating[Any]], Spacing]:
     from nibabel.filebasedimages import ImageFileError
     from nibabel.nifti1 import Nifti1Image
+    from nibabel.wrapstruct import WrapStructError
 
     try:
         content = path.read_bytes()
         # decompressed as a whole, because only the end of the stream carries its checksum
         nifti = Nifti1Image.from_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
         voxels = nifti.get_fdata()
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError) as error:
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, WrapStructError) as error:
         raise UserError(f"{path} is damaged or no NIfTI file ({error}). Unpack or download it again.") from error
     if voxels.ndim != 3:
         raise UserError(f"{path}: holds an array of shape {voxels.shape}; expected is one volume (x, y, z).")

@@ -56,7 +56,7 @@ def find(folder: Path | None) -> Source:
     for number in range(1, SUBJECTS + 1):
         for frame, phase in ((1, "ED"), (2, "ES")):
             subject = f"phantom{number:02d}"
-            recipe = f"phantom 1, seed {SEED}, subject {number}, frame {frame}"
+            recipe = f"phantom 2, seed {SEED}, subject {number}, frame {frame}"
             name = f"{subject}_frame{frame:02d}"
             cases.append(SourceCase(name, subject, (), recipe, partial(draw, number, frame), {"phase": phase}))
     return Source(f"drawn, seed {SEED}", cases)
@@ -67,11 +67,11 @@ def draw(number: int, frame: int, seed: int = SEED) -> Volume:
     anatomy = _anatomy(generator(seed, "anatomy", number))
     surroundings = generator(seed, "surroundings", number)
     tissue, organs = _texture(surroundings, 4), _organs(surroundings)
-    bias = np.exp(0.5 * _texture(surroundings, 32))
+    bias = np.exp(0.45 * _texture(surroundings, 32))
     rng = generator(seed, "acquisition", number, frame)
     slices = [_slice(anatomy, z, frame == 2, tissue, organs, rng) for z in range(DEPTH)]
     clean = np.stack([image for image, _ in slices]) * bias
-    sigma = rng.uniform(0.06, 0.12)
+    sigma = rng.uniform(0.05, 0.09)
     noisy = np.hypot(clean + rng.normal(0, sigma, clean.shape), rng.normal(0, sigma, clean.shape))  # Rician
     grey = (noisy - noisy.min()) / (noisy.max() - noisy.min())
     image: Image = (np.round(grey * 1023) / 1023).astype(np.float32)  # whole grey values: the same on every processor
@@ -92,9 +92,9 @@ def _anatomy(rng: Rng) -> Anatomy:
         first=rng.uniform(-0.5, 1.2),
         length=rng.uniform(6.2, 7.8),
         blood=rng.uniform(0.55, 0.8),
-        muscle=rng.uniform(0.25, 0.42),
+        muscle=rng.uniform(0.28, 0.42),
         body=rng.uniform(0.4, 0.7),
-        fat=rng.uniform(0.15, 0.5),
+        fat=rng.uniform(0.08, 0.25),
         chest=np.array([rng.uniform(54, 64), rng.uniform(62, 76)]),
     )
 
@@ -120,7 +120,7 @@ def _chest(a: Anatomy, y: Array, x: Array, tissue: Array, organs: list[Organ]) -
     chest = np.hypot(y / a.chest[0], x / a.chest[1])
     image = _paint(0.08 + 0.05 * tissue, 62 * (1 - chest), a.body)
     image = _paint(image, 62 * (0.86 - chest), 0.1 + 0.06 * tissue)
-    image = _paint(image, a.lv_radius + 22 - np.hypot(y - a.centre[0], x - a.centre[1]), a.fat + 0.25 * tissue)
+    image = _paint(image, a.lv_radius + 22 - np.hypot(y - a.centre[0], x - a.centre[1]), a.fat + 0.15 * tissue)
     for centre, radius, value in organs:
         image = _paint(image, radius - np.hypot(y - centre[0], x - centre[1]), value + 0.15 * tissue)
     return image
@@ -137,7 +137,7 @@ def _slice(a: Anatomy, z: int, systole: bool, tissue: Array, organs: list[Organ]
         atrium = _paint(image, 26 - np.hypot(y, x), a.blood + 0.1 * tissue)
         return _blur(atrium), np.zeros((SIZE, SIZE), np.uint8)
     lv, epi, rv = _outlines(a, y, x, depth, systole)
-    image = _paint(image, rv, a.blood + 0.25 * tissue)
+    image = _paint(image, rv, a.blood + 0.2 * tissue)
     image = _paint(image, epi, a.muscle + 0.12 * tissue)
     image = _paint(image, lv, a.blood + 0.1 * tissue)
     image = _paint_papillary(image, lv, y, x, a)

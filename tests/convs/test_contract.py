@@ -1,0 +1,168 @@
+"""What every operator promises: wherever `nn.Conv2d` stands, it can stand too."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from magicseg.convs import create_conv, list_convs
+
+NAMES = list_convs()
+
+GEOMETRIES = [
+    {"kernel_size": side, "stride": stride, "padding": dilation * (side // 2), "dilation": dilation, "groups": groups,
+     "bias": bias}
+    for side, stride, dilation, groups, bias in itertools.product((1, 3, 5, 7), (1, 2), (1, 2), (1, 2), (True, False))
+]  # fmt: skip
+
+# name -> whether the operator refuses a geometry (with a ValueError, when it is built)
+REFUSES = {}
+
+# name -> parameters whose gradient is zero, and why
+WITHOUT_GRADIENT = {
+    "magic_1x": {"mask.bias"},  # a softmax ignores a constant
+    "magic_2x": {"mask.bias"},
+    "magic_4x": {"mask.bias"},
+}
+
+
+def label(geometry):
+    return "k{kernel_size}s{stride}d{dilation}g{groups}b{bias:d}".format(**geometry)
+
+
+def build(name, in_channels=16, out_channels=16, kernel_size=3, padding=1, **options):
+    torch.manual_seed(1)
+    return create_conv(name, in_channels, out_channels, kernel_size, padding=padding, **options)
+
+
+def images(B=2, C=16, H=9, W=7, **options):
+    torch.manual_seed(2)
+    return torch.randn(B, C, H, W, **options)
+
+
+def assert_same(got, expected, tolerance=1e-5):
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * (1 + expected.abs().max().item()))
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=label)
+@pytest.mark.parametrize("name", NAMES)
+def test_shape_is_that_of_a_static_convolution(name, geometry):
+    if name in REFUSES and REFUSES[name](geometry):
+        with pytest.raises(ValueError, match=r"\d"):
+            build(name, **geometry)
+        return
+    x = images()
+    y = build(name, **geometry)(x)
+    assert y.shape == nn.Conv2d(16, 16, **geometry)(x).shape
+    assert y.isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [(1, 1), (3, 5), (5, 3), (7, 64)])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in REFUSES])
+def test_few_and_odd_channels(name, channels):
+    conv = build(name, *channels)
+    y = conv(images(C=channels[0]))
+    assert y.shape == (2, channels[1], 9, 7)
+    y.sum().backward()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (33, 3)])
+@pytest.mark.parametrize("name", NAMES)
+def test_any_image_size(name, size):
+    y = build(name)(images(H=size[0], W=size[1]))
+    assert y.shape == (2, 16, *size)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_batch_of_one(name):
+    conv = build(name).train()
+    y = conv(images(B=1))
+    y.sum().backward()
+    assert y.isfinite().all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_batch(name, training):
+    y = build(name, stride=2).train(training)(images(B=0))
+    assert y.shape == (0, 16, 5, 4)
+    y.sum().backward()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_layout_does_not_matter(name):
+    conv, x = build(name).eval(), images()
+    expected = conv(x)
+    wider = images(W=14)
+    wider[..., ::2] = x
+    for other in (x.to(memory_format=torch.channels_last), x.mT.contiguous().mT, wider[..., ::2]):
+        assert_same(conv(other), expected)
+    assert_same(conv.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last)), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_does_not_depend_on_its_batch_in_evaluation(name):
+    conv, x = build(name).eval(), images(B=3)
+    assert_same(conv(x), torch.cat([conv(sample) for sample in x.split(1)]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_learns(name):
+    conv = build(name, 32, 32)
+    conv(images(B=4, C=32)).square().sum().backward()
+    silent = {key for key, p in conv.named_parameters() if p.grad is None or not p.grad.any()}
+    assert silent == WITHOUT_GRADIENT.get(name, set())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_those_of_finite_differences(name):
+    conv, x = build(name, dtype=torch.float64), images(H=3, W=3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(conv, x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_autocast(name):
+    conv, x = build(name), images(B=4, requires_grad=True)
+    expected = conv(x).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(x)
+    assert_same(y.float(), expected, tolerance=0.05)
+    y.float().square().sum().backward()
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_double_precision(name):
+    conv, x = build(name).eval(), images()
+    assert_same(copy.deepcopy(conv).double()(x.double()).float(), conv(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_give_the_same_result(name):
+    conv, x = build(name).eval(), images()
+    other = build(name, bias=True)
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)
+    other.load_state_dict(conv.state_dict())
+    for twin in (copy.deepcopy(conv), pickle.loads(pickle.dumps(conv)), other.eval()):
+        assert torch.equal(twin(x), conv(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exported_graph_takes_every_batch_size(name):
+    conv, x = build(name).eval(), images(B=5)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    with torch.no_grad():
+        program = torch.export.export(conv, (images(B=2),), dynamic_shapes=({0: batch},))
+        assert_same(program.module()(x), conv(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_groups_that_do_not_divide_the_channels_are_refused(name):
+    with pytest.raises(ValueError, match="groups"):
+        build(name, groups=3)

@@ -1,0 +1,109 @@
+"""Markdown, CSV and LaTeX that people and other programs can read."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from synthetic_runs import summary
+
+from magicseg.reports.paper_tables import paper_table, table_names
+from magicseg.reports.tables import build_table
+from magicseg.reports.writers import to_csv, to_latex, to_markdown, write_table
+
+
+def test_markdown_is_aligned_and_shows_missing_cells_as_such(runs):
+    table = build_table("magic_table2", runs(summary(dice=0.875), summary(seed=2, dice=0.90625), summary(conv="dcd")))
+    lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1
+    assert {line.count("|") for line in lines} == {8}
+    text = [re.split(r" *\| *", line.strip("| ")) for line in lines]
+    assert text[0] == ["mDice ↑", "HD95 ↓", "RV ↑", "Myo ↑", "LV ↑"]
+    assert text[2:6] == [
+        ["UNet", "paper", "88.89", "3.31", "84.70", "86.97", "95.02"],
+        ["measured, n = 2", "89.06 ± 2.21", "2.00 ± 0.00", "89.06 ± 2.21", "89.06 ± 2.21", "89.06 ± 2.21"],
+        ["difference", "+0.17", "-1.31", "+4.36", "+2.09", "-5.96"],
+        ["UNet +DYConv (4×)", "paper; measured –", "89.48", "4.40", "86.30", "87.00", "95.13"],
+    ]
+    assert not any(re.search(r"\| -?\+?0\.00", line) for line in lines)
+
+
+def test_a_bar_in_a_label_does_not_break_the_markdown(runs):
+    table = build_table("magic_table2", [])
+    text = to_markdown(replace(table, rows=(replace(table.rows[0], label="a|b"),)))
+    assert r"| a\|b " in text
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_csv_has_a_line_for_each_cell_with_the_printed_text(name):
+    table = build_table(name, [])
+    records = list(csv.DictReader(io.StringIO(to_csv(table))))
+    printed = [cell for row in paper_table(name).rows for cell in row.cells]
+    assert [record["paper"] for record in records] == printed
+    assert all(record["measured_mean"] == record["measured_std"] == record["difference"] == "" for record in records)
+    assert {record["n"] for record in records} == {"0"}
+
+
+def test_csv_holds_exact_numbers(runs):
+    table = build_table("magic_table2", runs(summary(dice=0.875), summary(seed=2, dice=0.90625)))
+    first, second, *_ = csv.DictReader(io.StringIO(to_csv(table)))
+    assert first == {
+        "table": "magic_table2",
+        "row": "UNet",
+        "column": "mDice",
+        "paper": "88.89",
+        "measured_mean": "89.0625",
+        "measured_std": "2.209708691",  # 3.125 / sqrt(2)
+        "n": "2",
+        "difference": "0.1725",
+        "unit": "percent",
+        "direction": "up",
+        "dataset": "acdc",
+        "backbone": "unet",
+        "conv": "regular",
+        "metric": "dice",
+        "class": "mean",
+        "protocol": "paper",
+        "budget": "full",
+    }
+    assert (second["column"], second["unit"], second["direction"]) == ("HD95", "voxel", "down")
+
+
+def test_csv_names_a_unit_that_is_not_the_papers(runs):
+    table = build_table("magic_table2", runs(summary()), protocol="strict")
+    _, second, *_ = csv.DictReader(io.StringIO(to_csv(table)))
+    assert (second["unit"], second["difference"]) == ("voxel (measured in mm)", "")
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_latex_is_well_formed(name):
+    text = to_latex(build_table(name, []))
+    plain = re.sub(r"\\[\\{}&%$#_]", "", text)
+    assert plain.count("{") == plain.count("}")
+    assert plain.count("$") % 2 == 0
+    assert re.findall(r"\\begin{(.+?)}", text) == re.findall(r"\\end{(.+?)}", text)[::-1]
+    body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {len(paper_table(name).columns) + 1}
+    assert len(rows) == len(paper_table(name).rows) + 1
+    assert not re.search(r"(?<!\\)[%#]", text.split("\n", 1)[1])
+    assert not re.search("[×±–↑↓]", text)
+
+
+def test_latex_escapes_what_users_can_name(runs):
+    content = summary(provenance={"git": {"commit": None, "dirty": None}, "device": r"A_B 50% & {x} #1 $2 ~^\<>"})
+    text = to_latex(build_table("magic_table2", runs(content)))
+    escaped = r"A\_B 50\% \& \{x\} \#1 \$2 \textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textgreater{}"
+    assert f"Hardware: {escaped}" in text
+    assert r" & difference & $+1.11$ & $-1.31$ & " in text
+
+
+def test_file_names_tell_a_budget_and_a_protocol_that_are_not_the_papers(tmp_path, runs):
+    results = runs(summary(), summary(seed=2, budget="cpu"))
+    table = build_table("magic_table2", results)
+    paths = write_table(table, tmp_path / "tables")
+    assert [path.name for path in paths] == ["magic_table2.md", "magic_table2.csv", "magic_table2.tex"]
+    assert [path.read_text("utf-8") for path in paths] == [to_markdown(table), to_csv(table), to_latex(table)]
+    small = build_table("magic_table2", results, protocol="strict", budget="cpu")
+    assert write_table(small, tmp_path)[0].name == "magic_table2_strict_cpu.md"
