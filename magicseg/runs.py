@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from magicseg.errors import UserError
-from magicseg.files import digest, read_json, write_json
+from magicseg.files import digest, read_json, sha256, write_json
 
 PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy", "hydra-core", "medpy", "nibabel")
 
@@ -152,6 +152,13 @@ def git_state() -> dict[str, Any]:
         return {"commit": None, "dirty": None}
 
 
+def code_digest() -> str:
+    """Return a hash of the source files that can change a number: all but what draws tables and pictures."""
+    package = Path(__file__).parent
+    files = sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] != "reports")
+    return digest([[str(path.relative_to(package)), sha256(path)] for path in files])
+
+
 def provenance(device: str, threads: int) -> dict[str, Any]:
     """Return what a number depends on besides its configuration: code, packages, command and hardware."""
     versions: dict[str, str | None] = {}
@@ -161,6 +168,7 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             versions[package] = None
     return {
+        "code": code_digest(),
         "git": git_state(),
         "packages": versions,
         "python": platform.python_version(),

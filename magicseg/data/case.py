@@ -19,6 +19,9 @@ Image = NDArray[np.float32]
 Label = NDArray[np.uint8]
 Spacing = tuple[float, float, float]
 
+# what NumPy and zipfile raise on files that are cut off or hold wrong bytes
+_DAMAGE = (OSError, ValueError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 @dataclass(frozen=True)
 class Case:
@@ -133,17 +136,8 @@ def _read_arrays(path: Path) -> tuple[Image, Label]:
             return arrays["image"], arrays["label"]
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist, though the manifest names it. Prepare the data again.") from error
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"{path} is damaged or no npz file ({error}). Delete it and prepare the data again.") from error
+    except _DAMAGE as error:
+        raise UserError(f"{path} is damaged or no npz file ({error}). Prepare the data again.") from error
 
 
 def _content_hash(image: Image, label: Label) -> str:

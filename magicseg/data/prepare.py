@@ -131,11 +131,15 @@ def _describe_missing(dataset: str, source: Path | None, found: Source) -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in found.missing.items():
         reasons.setdefault(reason, []).append(name)
-    listed = "; ".join(f"{reason}: {', '.join(names)}" for reason, names in reasons.items())
+    listed = "; ".join(f"{reason}: {_shortened(names)}" for reason, names in reasons.items())
     return (
         f"{source} ({found.layout}) lacks {len(found.missing)} of the {len(found.missing) + len(found.cases)} cases of "
         f"{dataset}: {listed}. Complete the folder, or set allow_missing=true to prepare the others."
     )
+
+
+def _shortened(names: list[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _summary(manifest: Manifest, root: Path, already: bool) -> str:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from magicseg.guidance.checks import check_choice, check_positive
 from magicseg.guidance.layers import resize_like
-from magicseg.ops.sobel import sobel_magnitude
+from magicseg.ops.sobel import edge_modulation
 
 Form = Literal["paper", "released"]
 
@@ -82,17 +82,12 @@ class SGE(nn.Module):
         """
         deep = functional.relu(self.deep_proj_norm(self.deep_proj(deep)))
         shallow = functional.relu(self.shallow_proj_norm(self.shallow_proj(shallow)))
-        deep, shallow = self.modulate(deep), self.modulate(shallow)
+        deep, shallow = (edge_modulation(x, shared=self.form == "released") for x in (deep, shallow))
         deep = functional.relu(deep + self.deep_refine(deep))
         shallow = functional.relu(shallow + self.shallow_refine(shallow))
         both = torch.cat([resize_like(deep, shallow), shallow], dim=1)
         fused = functional.relu(self.fuse_norm(self.fuse(both)))
         return self.edge_head(fused), self.guidance_head(fused)
-
-    def modulate(self, x: Tensor) -> Tensor:
-        """Return F_mod `[B, C, H, W]` of F_in `[B, C, H, W]`: eq. 1."""
-        source = x.sum(1, keepdim=True) if self.form == "released" else x
-        return x * sobel_magnitude(source).sigmoid()
 
 
 def _refinement(channels: int, hidden: int) -> nn.Sequential:

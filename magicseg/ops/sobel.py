@@ -1,4 +1,4 @@
-"""The Sobel gradient of a feature map, safe to differentiate where the map is flat."""
+"""Edge modulation by the Sobel gradient, safe to differentiate where the map is flat."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+
+def edge_modulation(x: Tensor, *, shared: bool = False) -> Tensor:
+    """Return x * sigmoid(|G|) with |G| = sqrt((x * Kx)^2 + (x * Ky)^2), the Sobel gradient's magnitude.
+
+    Where |G| = 0 the square root has no derivative; here it is 0, while the plain formula turns every gradient into
+    NaN on flat regions. The values are those of the plain formula. Not twice differentiable.
+
+    Args:
+        x: `[B, C, H, W]`, zero outside; so the border of a flat map is an edge.
+        shared: G is taken of the sum of all channels and modulates each of them, as a Sobel kernel that is dense and
+            equal in all channel pairs does; otherwise every channel has its own.
+
+    Returns:
+        `[B, C, H, W]` in the dtype of x; in half precision, G is computed in float32.
+
+    Source: SGDC paper, equation 1.
+    """
+    modulated: Tensor = _EdgeModulation.apply(x, shared)
+    return modulated
 
 
 def sobel_x(x: Tensor) -> Tensor:
@@ -24,33 +44,32 @@ def sobel_y(x: Tensor) -> Tensor:
     return _smooth(difference[..., :-2], difference[..., 1:-1], difference[..., 2:])
 
 
-def sobel_magnitude(x: Tensor) -> Tensor:
-    """Return |G| = sqrt((x * Kx)^2 + (x * Ky)^2) of each channel, `[B, C, H, W]` as x.
-
-    Where |G| = 0 the square root has no derivative; here it is defined as 0, while a plain `sqrt` turns every
-    gradient into NaN on flat regions. The values are those of the plain formula. Source: SGDC paper, equation 1.
-    """
-    magnitude: Tensor = _SobelMagnitude.apply(x)
-    return magnitude
-
-
 def _smooth(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
     return torch.add(before + after, centre, alpha=2)
 
 
-class _SobelMagnitude(torch.autograd.Function):
-    """The adjoint of correlating with an odd kernel is correlating with its negative, hence the minus in backward."""
-
+class _EdgeModulation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        gx, gy = sobel_x(x), sobel_y(x)
+    def forward(ctx: Any, x: Tensor, shared: bool) -> Tensor:
+        ctx.shared = shared
+        source = x.to(torch.promote_types(x.dtype, torch.float32))
+        if shared:
+            source = source.sum(1, keepdim=True)
+        gx, gy = sobel_x(source), sobel_y(source)
         magnitude = torch.addcmul(gx.square(), gy, gy).sqrt_()
-        ctx.save_for_backward(gx, gy, magnitude)
-        return magnitude
+        gate = magnitude.sigmoid()
+        ctx.save_for_backward(x, gx, gy, magnitude, gate)
+        return x * gate.to(x.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        gx, gy, magnitude = ctx.saved_tensors
-        scale = (grad / magnitude).masked_fill_(magnitude == 0, 0)
-        return -(sobel_x(scale * gx) + sobel_y(scale * gy))
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        x, gx, gy, magnitude, gate = ctx.saved_tensors
+        grad_gate = grad * x
+        if ctx.shared:
+            grad_gate = grad_gate.sum(1, keepdim=True, dtype=gate.dtype)
+        scale = grad_gate * gate * (1 - gate) / magnitude
+        scale.masked_fill_(magnitude == 0, 0)
+        # the adjoint of correlating with an odd kernel is correlating with its negative
+        grad_source = -(sobel_x(scale * gx) + sobel_y(scale * gy))
+        return torch.addcmul(grad_source, grad, gate).to(x.dtype), None

@@ -38,7 +38,7 @@ def _measured(table: PaperTable, selection: Selection, protocol: str, budget: st
         line("Checkpoint", lambda runs: runs[0].checkpoint),
         line("Data", lambda runs: f"manifest {runs[0].manifest[:10]}, split {runs[0].split}{_missing(runs)}"),
         line("Parameters", lambda runs: f"{runs[0].parameters / 1e6:.2f} M"),
-        line("Code", lambda runs: _code(runs[0].code)),
+        line("Code", _code),
         line("Hardware", lambda runs: ", ".join(sorted({run.device for run in runs}))),
     ]
     if any(column.metric == "gflops" for column in table.columns):
@@ -69,5 +69,6 @@ def _missing(runs: Sequence[Result]) -> str:
     return f", missing cases ({len(cases)}): {', '.join(cases)}" if cases else ""
 
 
-def _code(code: str) -> str:
-    return f"commit {code}".replace("-dirty", " with uncommitted changes")
+def _code(runs: Sequence[Result]) -> str:
+    commits = ", ".join(sorted({run.commit.replace("-dirty", " with uncommitted changes") for run in runs}))
+    return f"sources {runs[0].code}, commit {commits}"

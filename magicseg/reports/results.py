@@ -36,7 +36,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: which one, its scores by protocol, and everything that its numbers depend on."""
+    """A finished run: which one, its scores by protocol, and everything that its numbers depend on.
+
+    ``code`` is a hash of the sources that can change a number, ``commit`` the commit they were at.
+    """
 
     path: Path
     key: RunKey
@@ -51,6 +54,7 @@ class Result:
     parameters: int
     seconds: float
     code: str
+    commit: str
     device: str
 
     def value(self, protocol: str, metric: str, label_class: str) -> float | None:
@@ -120,7 +124,8 @@ def _result(path: Path, content: Any) -> Result:
         missing=tuple(str(case) for case in missing),
         parameters=_take(content, int, "parameters"),
         seconds=_take(content, (int, float), "seconds"),
-        code=_code(_take(content, dict, "provenance", "git")),
+        code=_take(content, str, "provenance", "code")[:10],
+        commit=_commit(_take(content, dict, "provenance", "git")),
         device=_take(content, str, "provenance", "device"),
     )
 
@@ -182,7 +187,7 @@ def _budget(content: Any) -> str:
     return budget
 
 
-def _code(git: Mapping[str, Any]) -> str:
+def _commit(git: Mapping[str, Any]) -> str:
     """Return the commit's first ten digits, with "-dirty" where the code was changed after it, as git describe does."""
     commit = str(git.get("commit") or "unknown")[:10]
     return f"{commit}-dirty" if git.get("dirty") else commit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magicseg.guidance import SGDC, SGE
+from magicseg.ops.sobel import edge_modulation
 from magicseg.ops.spatially_varying_filter import spatially_varying_filter
 
 SOBEL = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
@@ -46,8 +48,7 @@ def sgdc_case() -> Case:
 
 def sobel_case() -> Case:
     """Eq. 1 with the dense Sobel kernel: 256 channels, 32 x 32, batch 2."""
-    sge = SGE(form="released")
-    return Case(PublishedSGE(sge).modulate, sge.modulate, (_input(2, 256, 32, 32),))
+    return Case(DenseSobel(256), partial(edge_modulation, shared=True), (_input(2, 256, 32, 32),))
 
 
 def sge_case() -> Case:
@@ -94,14 +95,12 @@ def _layer_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
 
 
 class PublishedSGE(nn.Module):
-    """The released SGE's steps on the parameters of an `SGE(form="released")`, with its dense, frozen Sobel kernels."""
+    """The released SGE's steps on the parameters of an `SGE(form="released")`."""
 
     def __init__(self, sge: SGE) -> None:
         super().__init__()
         self.sge = sge
-        channels = sge.fuse.in_channels // 2
-        self.register_buffer("kx", SOBEL.repeat(channels, channels, 1, 1))
-        self.register_buffer("ky", SOBEL.T.repeat(channels, channels, 1, 1))
+        self.modulate = DenseSobel(sge.fuse.in_channels // 2)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> tuple[Tensor, Tensor]:
         """Return edge logits and guidance."""
@@ -114,7 +113,16 @@ class PublishedSGE(nn.Module):
         fused = functional.relu(p.fuse_norm(p.fuse(torch.cat([deep, shallow], dim=1))))
         return p.edge_head(fused), p.guidance_head(fused)
 
-    def modulate(self, x: Tensor) -> Tensor:
+
+class DenseSobel(nn.Module):
+    """Eq. 1 with frozen kernels that hold the Sobel kernel for every pair of channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.kx = nn.Parameter(SOBEL.repeat(channels, channels, 1, 1), requires_grad=False)
+        self.ky = nn.Parameter(SOBEL.T.repeat(channels, channels, 1, 1), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
         """Return x times the sigmoid of its gradient's magnitude."""
         gx = functional.conv2d(x, self.kx, padding=1)
         gy = functional.conv2d(x, self.ky, padding=1)

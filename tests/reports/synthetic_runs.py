@@ -47,7 +47,11 @@ def summary(dataset="acdc", backbone="unet", conv="regular", seed=1, dice=0.9, h
         "data": {"manifest": "feedbeef" * 8, "split": "mtunet", "missing": []},
         "parameters": 31_042_564,
         "seconds": 512.3,
-        "provenance": {"git": {"commit": "c51856c4aa0f" * 3, "dirty": False}, "device": "NVIDIA H200"},
+        "provenance": {
+            "code": "c0de" * 16,
+            "git": {"commit": "c51856c4aa0f" * 3, "dirty": False},
+            "device": "NVIDIA H200",
+        },
     } | changes
 
 

@@ -21,7 +21,7 @@ def test_a_run_is_read_whole(tmp_path):
     assert (result.path, result.key) == (path, RunKey("acdc", "unet", "magic_4x"))
     assert (result.seed, result.variant, result.budget) == (3, "1a2b3c4d", "full")
     assert (result.manifest, result.split, result.missing) == ("feedbeef" * 8, "mtunet", ("patient007_frame01",))
-    assert (result.checkpoint, result.device, result.code) == ("best_validation_dice", "NVIDIA H200", "c51856c4aa")
+    assert (result.checkpoint, result.device, result.code) == ("best_validation_dice", "NVIDIA H200", "c0dec0dec0")
     assert (result.parameters, result.seconds) == (31_042_564, 512.3)
     assert {name: scores.protocol for name, scores in result.scores.items()} == {"paper": TRANSUNET, "strict": STRICT}
     assert [scores.unit for scores in result.scores.values()] == ["voxel", "mm"]
@@ -46,15 +46,15 @@ def test_an_unknown_class_names_those_that_are_there(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("git", "code"),
+    ("git", "commit"),
     [
         ({"commit": "0123456789abcdef", "dirty": True}, "0123456789-dirty"),
         ({"commit": None, "dirty": None}, "unknown"),
     ],
 )
-def test_code_version(tmp_path, git, code):
-    content = summary(provenance={"git": git, "device": "CPU, 1 threads"})
-    assert read_result(write_run(tmp_path, content)).code == code
+def test_the_commit(tmp_path, git, commit):
+    content = summary(provenance={"code": "c0de", "git": git, "device": "CPU, 1 threads"})
+    assert read_result(write_run(tmp_path, content)).commit == commit
 
 
 def test_runs_come_in_the_order_of_their_paths(tmp_path):

@@ -82,7 +82,9 @@ def test_a_table_over_several_data_sets_takes_each_column_from_its_own(runs):
 
 def test_the_order_of_results_does_not_matter(runs):
     contents = [summary(seed=s, dice=d) for s, d in ((1, 0.1), (2, 0.2), (3, 0.3))]
-    contents.append(summary(conv="dcd", provenance={"git": {"commit": "b" * 40, "dirty": True}, "device": "CPU"}))
+    contents.append(
+        summary(conv="dcd", provenance={"code": "c0de", "git": {"commit": "b" * 40, "dirty": True}, "device": "CPU"})
+    )
     results = runs(*contents)
     written = {to_markdown(build_table("magic_table2", order)) for order in itertools.permutations(results)}
     assert len(written) == 1
@@ -148,11 +150,11 @@ OTHER = {
     "variant": {"variant": "9e8d7c6b"},
     "data": {"data": {"manifest": "0" * 64, "split": "mtunet", "missing": []}},
     "split": {"data": {"manifest": "feedbeef" * 8, "split": "ssl4mis", "missing": []}},
-    "code": {"provenance": {"git": {"commit": "c51856c4aa0f" * 3, "dirty": True}, "device": "NVIDIA H200"}},
+    "code": {"provenance": {"code": "0ff" * 21, "git": {"commit": None, "dirty": None}, "device": "NVIDIA H200"}},
     "checkpoint": {"checkpoint": {"rule": "last", "epoch": 9, "value": 0.8}},
     "protocol": {"scores": {"paper": scores(STRICT, "voxel", CLASSES["acdc"], 0.9, 2.0)}},
 }
-VALUES = {"variant": "9e8d7c6b", "data": "0000000000", "split": "ssl4mis", "code": "c51856c4aa-dirty"}
+VALUES = {"variant": "9e8d7c6b", "data": "0000000000", "split": "ssl4mis", "code": "0ff0ff0ff0"}
 
 
 @pytest.mark.parametrize("what", OTHER)
@@ -201,7 +203,9 @@ def test_rows_may_differ_but_the_notes_say_which(runs):
 
 
 def test_the_notes_say_where_the_measured_numbers_come_from(runs):
-    content = summary(provenance={"git": {"commit": "0123456789abcdef", "dirty": True}, "device": "CPU, 2 threads"})
+    content = summary(
+        provenance={"code": "c0de", "git": {"commit": "0123456789abcdef", "dirty": True}, "device": "CPU, 2 threads"}
+    )
     content["data"]["missing"] = ["patient007_frame02", "patient007_frame01"]
     content["scores"]["paper"]["counts"]["missed"] = 3
     text = notes(build_table("magic_table2", runs(content)))
@@ -213,7 +217,7 @@ def test_the_notes_say_where_the_measured_numbers_come_from(runs):
         "Rows measured: 1 of 27. Budget: full.",
         "Seeds: 1.",
         "Data: manifest feedbeeffe, split mtunet, missing cases (2): patient007_frame01, patient007_frame02.",
-        "Code: commit 0123456789 with uncommitted changes.",
+        "Code: sources c0de, commit 0123456789 with uncommitted changes.",
         "Parameters: 31.04 M.",
         "Hardware: CPU, 2 threads.",
         "Printed numbers: MAGIC: Rethinking Dynamic Convolution Design",

@@ -92,7 +92,9 @@ def test_latex_is_well_formed(name):
 
 
 def test_latex_escapes_what_users_can_name(runs):
-    content = summary(provenance={"git": {"commit": None, "dirty": None}, "device": r"A_B 50% & {x} #1 $2 ~^\<>"})
+    content = summary(
+        provenance={"code": "c0de", "git": {"commit": None, "dirty": None}, "device": r"A_B 50% & {x} #1 $2 ~^\<>"}
+    )
     text = to_latex(build_table("magic_table2", runs(content)))
     escaped = r"A\_B 50\% \& \{x\} \#1 \$2 \textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textgreater{}"
     assert f"Hardware: {escaped}" in text

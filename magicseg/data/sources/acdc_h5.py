@@ -24,6 +24,8 @@ from magicseg.errors import UserError
 LAYOUT = "SSL4MIS h5"
 PATIENTS, NUM_CLASSES = 100, 4
 _NAME = re.compile(r"(patient\d{3}_frame\d{2})(?:_slice_(\d+))?")
+# what h5py raises on files that are cut off or hold wrong bytes
+_DAMAGE = (OSError, RuntimeError, AttributeError, LookupError, ValueError, TypeError)
 
 
 @dataclass
@@ -122,7 +124,7 @@ def _open(path: Path) -> Iterator[Any]:
             if not {"image", "label"} <= set(file):
                 raise UserError(f"{path}: holds {', '.join(sorted(file)) or 'nothing'}; expected are image and label.")
             yield file
-    except (OSError, RuntimeError, AttributeError, LookupError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise UserError(f"{path} is damaged or no h5 file ({error}). Unpack or download it again.") from error
 
 

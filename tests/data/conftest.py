@@ -1,0 +1,50 @@
+"""The real ACDC, where it is: prepared once, kept in data/verification (which git ignores)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from magicseg.data import prepare
+from magicseg.data.case import write_case
+
+PROJECT = Path(__file__).resolve().parents[2]
+VERIFICATION = PROJECT / "data" / "verification"
+UNPACK = PROJECT.parent / "shared" / "data" / "unpack.py"
+
+
+@pytest.fixture(scope="session")
+def acdc_source():
+    """Folder with the real ACDC in the SSL4MIS layout."""
+    if "MAGICSEG_DATA" in os.environ:
+        folder = Path(os.environ["MAGICSEG_DATA"]) / "acdc"
+        if not folder.is_dir():
+            pytest.skip(f"MAGICSEG_DATA holds no folder acdc: {folder}")
+        return folder
+    if not (UNPACK.parent / "acdc.tar.xz").is_file():
+        pytest.skip("needs the real ACDC: set MAGICSEG_DATA to the folder that holds acdc/")
+    VERIFICATION.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, str(UNPACK), str(VERIFICATION), "acdc"], check=True, stdout=subprocess.DEVNULL)
+    return VERIFICATION / "acdc"
+
+
+@pytest.fixture(scope="session")
+def real_acdc(acdc_source):
+    """Root and manifest of the real ACDC, prepared."""
+    root = VERIFICATION / "prepared_acdc"
+    return root, prepare("acdc", acdc_source, root, quiet=True)
+
+
+@pytest.fixture
+def make_case(tmp_path):
+    """Return a function that writes a case of random values and returns its entry; its root is ``tmp_path``."""
+
+    def make(name="patient001_frame01", shape=(3, 8, 6), seed=0, spacing=None):
+        rng = np.random.default_rng(seed)
+        image, label = rng.random(shape).astype(np.float32), rng.integers(0, 4, shape).astype(np.uint8)
+        return write_case(tmp_path, name, name.partition("_")[0], image, label, spacing, 4, {"layout": "made up"})
+
+    return make
