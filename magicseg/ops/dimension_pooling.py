@@ -38,8 +38,9 @@ def pool_maximum(x: Tensor) -> Tensor:
 def _pool(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     positions = x.flatten(2)
     with torch.autocast(x.device.type, enabled=False):
-        attention = (weight.flatten(1).to(x.dtype) @ positions).softmax(2)
-        context = (attention @ positions.transpose(1, 2)).squeeze(1)
+        # bmm, as matmul would copy x to fold the batch into one product
+        attention = torch.bmm(weight.flatten(1).to(x.dtype).expand(len(x), 1, -1), positions).softmax(2)
+        context = torch.bmm(attention, positions.transpose(1, 2)).squeeze(1)
     maximum = positions.amax(1, keepdim=True)
     return positions.mean(2), maximum.mean((1, 2)), context, attention, maximum
 
@@ -65,9 +66,9 @@ class _PoolDimensions(torch.autograd.Function):
         positions = x.flatten(2)
         B, C, N = positions.shape
         with torch.autocast(x.device.type, enabled=False):
-            d_attention = d_context.unsqueeze(1) @ positions
+            d_attention = torch.bmm(d_context.unsqueeze(1), positions)
             d_logits = attention * (d_attention - (attention * d_attention).sum(2, keepdim=True))
-            d_weight = (d_logits @ positions.transpose(1, 2)).sum(0)
+            d_weight = torch.bmm(d_logits, positions.transpose(1, 2)).sum(0)
             per_channel = torch.stack([d_context, d_mean / N, weight.flatten().to(x.dtype).expand(B, C)], 2)
             per_position = torch.cat([attention, torch.ones_like(attention), d_logits], 1)
             d_x = torch.bmm(per_channel, per_position)

@@ -28,6 +28,12 @@ def paint(image: np.ndarray, label: np.ndarray, opacity: float = 0.45) -> np.nda
     return picture
 
 
+def contact_sheet(images: np.ndarray, truths: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Return a picture [2 H, N W, 3] of N slices, each [N, H, W]: the truth above, the prediction below."""
+    rows = [[paint(*pair) for pair in zip(images, labels, strict=True)] for labels in (truths, predictions)]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+
 def save_overlay(
     path: Path, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str], title: str
 ) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from magicseg.data import Case, EpochBatches, Manifest, SliceDataset, Split, prepare, read_prepared, split_cases
 from magicseg.errors import UserError
+from magicseg.evaluation.predict import predict_slices
 from magicseg.evaluation.validation import Validation
+from magicseg.reports.overlays import contact_sheet
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,14 @@ def training_batches(config: DictConfig, data: RunData, pin_memory: bool) -> Dat
 def validation(config: DictConfig, data: RunData) -> Validation:
     """Return the score that chooses the checkpoint, on the validation cases at the network's size."""
     return Validation({case.name: _tensors(case, config, data) for case in data.split.val}, config.dataset.classes)
+
+
+def validation_picture(cases: Validation, slices: int = 6) -> Callable[[nn.Module], np.ndarray]:
+    """Return a function that draws a model's prediction for the middle slices of the first validation cases."""
+    chosen = list(cases.cases.values())[:slices]
+    images = torch.stack([images[len(images) // 2] for images, _ in chosen])
+    labels = torch.stack([labels[len(labels) // 2] for _, labels in chosen])
+    return lambda model: contact_sheet(images[:, 0].numpy(), labels.numpy(), predict_slices(model, images).numpy())
 
 
 def _tensors(case: Case, config: DictConfig, data: RunData) -> tuple[Tensor, Tensor]:

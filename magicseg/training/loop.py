@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -28,6 +29,10 @@ Validate = Callable[[nn.Module], dict[str, float]]
 """Scores a model on the validation cases; the entry "dice" decides which epoch is best."""
 
 
+Draw = Callable[[nn.Module], np.ndarray]
+"""Draws what a model makes of some validation slices, [H, W, 3] in [0, 1]."""
+
+
 @dataclass
 class Trainer:
     """What one training needs; ``fit`` trains to the end, from wherever the run folder's checkpoint stands."""
@@ -38,6 +43,7 @@ class Trainer:
     schedule: Schedule
     loader: DataLoader
     validate: Validate
+    draw: Draw
     folder: RunFolder
     epochs: int
     seed: int
@@ -57,6 +63,7 @@ class Trainer:
                     loss = self._train_epoch(epoch, bar)
                     scores = self.validate(self.model)
                     self._record(epoch, {"loss": loss, **scores}, writer)
+                    writer.add_image("validation", self.draw(self.model), epoch + 1, dataformats="HWC")
                     self._save(epoch)
                     self.folder.set_status("running", epoch=epoch + 1, epochs=self.epochs)
                     bar.set_postfix(loss=f"{loss:.4f}", val_dice=f"{scores['dice']:.4f}")

@@ -13,7 +13,7 @@ from magicseg.files import read_json
 from magicseg.models.model import count_parameters
 from magicseg.reports.scores import score_table
 from magicseg.runs import RunFolder
-from magicseg.training.data import open_data, training_batches, validation
+from magicseg.training.data import open_data, training_batches, validation, validation_picture
 from magicseg.training.interruption import recorded
 from magicseg.training.loop import Trainer
 from magicseg.training.optim import schedule
@@ -57,13 +57,15 @@ def train(config: DictConfig) -> RunFolder:
         data = open_data(config)
         model = build_model(config).to(device)
         record_provenance(config, folder, data.manifest.digest, device)
+        scores = validation(config, data)
         Trainer(
             model=model,
             loss=build_loss(config),
             optimizer=instantiate(config.recipe.optimizer)(model.parameters()),
             schedule=schedule(config.recipe.schedule),
             loader=training_batches(config, data, pin_memory=device.type == "cuda"),
-            validate=validation(config, data),
+            validate=scores,
+            draw=validation_picture(scores),
             folder=folder,
             epochs=config.recipe.epochs,
             seed=config.seed,

@@ -81,7 +81,7 @@ def incomplete(acdc):
 
 def test_missing_subjects_and_frames_are_listed(incomplete):
     with pytest.raises(
-        UserError, match="names 2 subjects or frames .*: patient005, patient019_frame01. .*allow_missing=true"
+        UserError, match=r"2 subjects or frames .*: patient005, patient019_frame01\. .*allow_missing=true"
     ):
         split_cases(incomplete, "acdc", "mtunet")
 

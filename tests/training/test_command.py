@@ -1,8 +1,7 @@
 """The command line as a user meets it."""
 
 import pytest
-from conftest import PROJECT, TINY, call
-from hydra import compose, initialize_config_dir
+from command_line import PROJECT, TINY, call, configuration
 from omegaconf import OmegaConf
 
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "configs" / "experiment").glob("*.yaml"))
@@ -16,15 +15,13 @@ GROUPS = [
 
 @pytest.mark.parametrize("override", [*GROUPS, *(f"experiment={name}" for name in EXPERIMENTS)])
 def test_every_option_composes(override):
-    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
-        config = compose("config", [override])
+    config = configuration(override)
     OmegaConf.resolve(config)
     assert not OmegaConf.missing_keys(config)
 
 
 def test_the_main_job_is_the_full_recipe():
-    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
-        config = compose("config", ["dataset=acdc", "backbone=unet", "conv=magic_4x"])
+    config = configuration("dataset=acdc", "backbone=unet", "conv=magic_4x")
     recipe = config.recipe
     assert (config.backbone.network.width, config.dataset.split, config.protocol.name) == (64, "mtunet", "transunet")
     assert (recipe.epochs, recipe.size, recipe.batch_size, recipe.budget) == (200, 224, 12, "full")

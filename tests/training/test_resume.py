@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from conftest import ONE_THREAD, PROJECT, TINY
+from command_line import ONE_THREAD, PROJECT, TINY
 
 from magicseg.errors import UserError
 from magicseg.files import read_json

@@ -6,7 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from command_line import TINY, configuration
 from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction, save_prediction
@@ -17,12 +19,8 @@ from magicseg.training.setup import find_folder
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, phantom):
     """A finished tiny run and its configuration."""
-    from conftest import PROJECT, TINY
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(PROJECT / "configs"), version_base="1.3"):
-        outputs = tmp_path_factory.mktemp("finished")
-        config = compose("config", [*TINY, f"dataset.root={phantom}", f"outputs={outputs}"])
+    outputs = tmp_path_factory.mktemp("finished")
+    config = configuration(*TINY, f"dataset.root={phantom}", f"outputs={outputs}")
     return train(config), config
 
 
@@ -64,6 +62,17 @@ def test_curves_have_a_row_an_epoch(finished):
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
     assert set(rows[0]) == {"epoch", "learning_rate", "loss", "dice", "dice/RV", "dice/Myo", "dice/LV"}
+
+
+def test_tensorboard_gets_curves_and_pictures(finished):
+    folder, _ = finished
+    events = EventAccumulator(str(folder.tensorboard)).Reload()
+    rows = list(csv.DictReader(folder.curves.open()))
+    losses = [event.value for event in events.Scalars("training/loss")]
+    assert losses == pytest.approx([float(row["loss"]) for row in rows], rel=1e-6)
+    assert [event.step for event in events.Scalars("dice/LV")] == [1, 2]
+    picture = events.Images("validation")[-1]
+    assert (picture.height, picture.width) == (2 * 32, 6 * 32)
 
 
 def test_predictions_lie_on_the_original_grid(finished):
