@@ -9,7 +9,14 @@ from typing import Any
 
 from torch import nn
 
+from magicseg.convs.condconv import CondConv2d
+from magicseg.convs.dcd import DCDConv2d
+from magicseg.convs.ddconv import DDConv2d
+from magicseg.convs.dyconv import DYConv2d
+from magicseg.convs.involution import Involution2d
 from magicseg.convs.magic import MAGICConv2d
+from magicseg.convs.odconv import ODConv2d
+from magicseg.convs.weightnet import WeightNetConv2d
 from magicseg.errors import choose
 from magicseg.ops.per_sample_conv import Padding, Size
 
@@ -18,6 +25,13 @@ CONVS: dict[str, Callable[..., nn.Module]] = {
     "magic_1x": partial(MAGICConv2d, num_kernels=1),
     "magic_2x": partial(MAGICConv2d, num_kernels=2),
     "magic_4x": partial(MAGICConv2d, num_kernels=4),
+    "dyconv": DYConv2d,
+    "condconv": CondConv2d,
+    "dcd": DCDConv2d,
+    "odconv": ODConv2d,
+    "ddconv": DDConv2d,
+    "involution": Involution2d,
+    "weightnet": WeightNetConv2d,
 }
 
 

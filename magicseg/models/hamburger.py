@@ -69,16 +69,16 @@ class NMF2d(nn.Module):
         B, C = x.shape[:2]
         if C % self.splits:
             raise ValueError(f"The {C} channels of x must be divisible by splits={self.splits}.")
-        X = x.reshape(B * self.splits, C // self.splits, -1)
+        X = x.flatten(2).unflatten(1, (self.splits, C // self.splits)).flatten(0, 1)
         if bases is None:
             bases = self._draw_bases(B, C // self.splits, x.device)
         elif bases.shape != (*X.shape[:2], self.rank):
             raise ValueError(f"bases must be {[*X.shape[:2], self.rank]}, not {list(bases.shape)}.")
         with torch.autocast(x.device.type, enabled=False):  # half precision cannot hold sums over all positions
-            return self._low_rank(X.float() if X.dtype.itemsize < 4 else X, bases).reshape(x.shape).to(x.dtype)
+            X = X.to(torch.promote_types(X.dtype, torch.float32))
+            return self._low_rank(X, bases.to(X)).reshape(x.shape).to(x.dtype)
 
     def _low_rank(self, X: Tensor, bases: Tensor) -> Tensor:
-        bases = bases.to(X)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.gradient == "all_steps"):
             bases, coefficients = self._factorise(X, bases)
         coefficients = _update(coefficients, X.mT @ bases, bases)

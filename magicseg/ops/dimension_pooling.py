@@ -39,7 +39,7 @@ def _pool(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Te
     positions = x.flatten(2)
     with torch.autocast(x.device.type, enabled=False):
         # bmm, as matmul would copy x to fold the batch into one product
-        attention = torch.bmm(weight.flatten(1).to(x.dtype).expand(len(x), 1, -1), positions).softmax(2)
+        attention = torch.bmm(weight.flatten(1).to(x.dtype).expand(x.shape[0], 1, -1), positions).softmax(2)
         context = torch.bmm(attention, positions.transpose(1, 2)).squeeze(1)
     maximum = positions.amax(1, keepdim=True)
     return positions.mean(2), maximum.mean((1, 2)), context, attention, maximum
@@ -72,9 +72,8 @@ class _PoolDimensions(torch.autograd.Function):
             per_channel = torch.stack([d_context, d_mean / N, weight.flatten().to(x.dtype).expand(B, C)], 2)
             per_position = torch.cat([attention, torch.ones_like(attention), d_logits], 1)
             d_x = torch.bmm(per_channel, per_position)
-        largest = torch.eq(
-            positions, maximum, out=torch.empty_like(positions)
-        )  # as numbers: 3 times faster than booleans
+        # numbers, 1 at the maximum: on a CPU three times as fast as booleans
+        largest = torch.eq(positions, maximum, out=torch.empty_like(positions))
         d_x.addcmul_(largest, (d_maximum / N)[:, None, None] / largest.sum(1, keepdim=True))
         d_bias = None if bias is None else torch.zeros_like(bias)
         return d_x.view(x.shape), d_weight.reshape(weight.shape).to(weight.dtype), d_bias

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from magicseg.convs import TemperatureSchedule, set_temperature
 from magicseg.errors import UserError
 from magicseg.files import write_text
 from magicseg.models.model import all_finite
@@ -48,6 +49,7 @@ class Trainer:
     epochs: int
     seed: int
     device: torch.device
+    temperature: TemperatureSchedule | None = None
     autocast: torch.dtype | None = None
     progress: bool = True
     history: list[dict[str, float]] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Trainer:
             with bar:
                 for epoch in range(first, self.epochs):
                     loss = self._train_epoch(epoch, bar)
+                    self._set_temperature(epoch + 1)
                     scores = self.validate(self.model)
                     self._record(epoch, {"loss": loss, **scores}, writer)
                     writer.add_image("validation", self.draw(self.model), epoch + 1, dataformats="HWC")
@@ -76,10 +79,16 @@ class Trainer:
         bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
         for step, (images, labels) in enumerate(self.loader, start=epoch * len(self.loader)):
             set_learning_rate(self.optimizer, self.schedule(step, self.epochs * len(self.loader)))
+            self._set_temperature(step / len(self.loader))
             losses.append(self._step(images.to(self.device), labels.to(self.device), step))
             bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
         return math.fsum(losses) / len(losses)
+
+    def _set_temperature(self, epochs: float) -> None:
+        """Set the temperature of the kernel attention to its value after so many epochs."""
+        if self.temperature is not None:
+            set_temperature(self.model, self.temperature.at(epochs))
 
     def _step(self, images: Tensor, labels: Tensor, step: int) -> float:
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
@@ -99,6 +108,8 @@ class Trainer:
     def _record(self, epoch: int, scores: dict[str, float], writer: SummaryWriter) -> None:
         rate = self.optimizer.param_groups[0]["lr"]
         self.history.append({"epoch": epoch + 1, "learning_rate": rate, **scores})
+        if self.temperature is not None:
+            self.history[-1]["temperature"] = self.temperature.at(epoch + 1)
         for name, value in self.history[-1].items():
             if name != "epoch":
                 writer.add_scalar(name if "/" in name else f"training/{name}", value, epoch + 1)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 from tqdm import tqdm
 
+from magicseg.convs import set_temperature
 from magicseg.data import Case, load_case
 from magicseg.errors import UserError
 from magicseg.evaluation.evaluate import Scores, rank_cases, score_cases, summaries, write_cases
@@ -18,6 +19,7 @@ from magicseg.metrics import Protocol
 from magicseg.reports.overlays import save_overlay
 from magicseg.runs import RunFolder
 from magicseg.training.checkpoint import load_checkpoint
+from magicseg.training.setup import build_temperature
 
 
 def chosen_checkpoint(config: DictConfig, folder: RunFolder) -> tuple[Path, dict[str, Any]]:
@@ -30,7 +32,11 @@ def chosen_checkpoint(config: DictConfig, folder: RunFolder) -> tuple[Path, dict
 def predict_cases(config: DictConfig, folder: RunFolder, model: nn.Module, cases: list[Case]) -> None:
     """Predict every test case with the chosen checkpoint and keep its label map on the original grid."""
     path, _ = chosen_checkpoint(config, folder)
-    model.load_state_dict(load_checkpoint(path)["model"])
+    checkpoint = load_checkpoint(path)
+    model.load_state_dict(checkpoint["model"])
+    temperature = build_temperature(config)
+    if temperature is not None:  # the kernel attention is as hot as when the checkpoint was written
+        set_temperature(model, temperature.at(checkpoint["epoch"]))
     for case in tqdm(cases, desc="predicting", unit="case", disable=not config.trainer.progress):
         image, _ = load_case(Path(config.dataset.root), case)
         label = predict_volume(model, image, config.recipe.size)

@@ -22,6 +22,7 @@ from magicseg.training.setup import (
     PRECISIONS,
     build_loss,
     build_model,
+    build_temperature,
     check,
     find_folder,
     load_config,
@@ -70,6 +71,7 @@ def train(config: DictConfig) -> RunFolder:
             epochs=config.recipe.epochs,
             seed=config.seed,
             device=device,
+            temperature=build_temperature(config),
             autocast=PRECISIONS[config.trainer.precision],
             progress=config.trainer.progress,
         ).fit()

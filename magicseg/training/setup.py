@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from magicseg.convs import TemperatureSchedule
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json, write_json, write_text
 from magicseg.models.model import SegmentationModel
@@ -106,6 +107,11 @@ def build_model(config: DictConfig) -> SegmentationModel:
             f"the nearest is {nearest}."
         )
     return model
+
+
+def build_temperature(config: DictConfig) -> TemperatureSchedule | None:
+    """Return the convolution's temperature schedule; None for one that has no temperature or keeps it."""
+    return instantiate(config.conv.temperature) if "temperature" in config.conv else None
 
 
 def build_loss(config: DictConfig) -> nn.Module:

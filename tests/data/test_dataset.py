@@ -166,7 +166,8 @@ def test_every_slice_comes_once_an_epoch_in_another_order():
 
 def test_an_epoch_can_be_asked_for_at_any_time():
     batches, late = (EpochBatches(10, 3, seed=1, shuffle=True, drop_last=False) for _ in range(2))
-    for batches.epoch in range(5):
+    for epoch in range(5):
+        batches.epoch = epoch
         last = keys(batches)
     late.epoch = 4
     assert keys(late) == last

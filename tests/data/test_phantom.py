@@ -7,6 +7,7 @@ from scipy import ndimage
 from magicseg.data.case import check_arrays
 from magicseg.data.sources import phantom
 from magicseg.data.sources.phantom import LV, MYO, RV, draw
+from magicseg.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,11 @@ def test_names_and_phases_of_the_cases():
     assert [case.name for case in cases[:3]] == ["phantom01_frame01", "phantom01_frame02", "phantom02_frame01"]
     assert [case.facts["phase"] for case in cases[:2]] == ["ED", "ES"]
     assert len(cases) == 60
+
+
+def test_a_source_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="drawn, not read: leave out source="):
+        phantom.find(tmp_path)
 
 
 def test_it_is_drawn_the_same_every_time_and_depends_on_everything(volumes):

@@ -10,7 +10,6 @@ import pytest
 from tiny_acdc import raw_volume, scaled, write_h5, write_h5_slices, write_h5_volumes, write_official
 
 from magicseg.data import Manifest, load_case, prepare, read_prepared
-from magicseg.data import prepare as prepare_function
 from magicseg.data.sources.source import SourceCase
 from magicseg.errors import UserError
 
@@ -32,7 +31,7 @@ def root(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """Count the cases written, by name; raise KeyboardInterrupt at the name put in ``stop``."""
-    module = sys.modules[prepare_function.__module__]
+    module = sys.modules[prepare.__module__]
     write, written, stop = module._write, [], []
 
     def counted(case: SourceCase, *args):

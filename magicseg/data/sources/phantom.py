@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from magicseg.data.case import Image, Label, Spacing
 from magicseg.data.sources.source import DatasetFormat, Source, SourceCase, Volume
+from magicseg.errors import UserError
 from magicseg.seeding import generator
 
 SEED, SUBJECTS = 0, 30
@@ -51,7 +52,13 @@ class Anatomy:
 
 
 def find(folder: Path | None) -> Source:
-    """Return the phantom's 30 subjects with two frames each, ED and ES; there is no folder to read."""
+    """Return the phantom's 30 subjects with two frames each, ED and ES.
+
+    Raises:
+        UserError: a folder is given, though there is nothing to read.
+    """
+    if folder is not None:
+        raise UserError(f"The phantom is drawn, not read: leave out source={folder}.")
     cases = []
     for number in range(1, SUBJECTS + 1):
         for frame, phase in ((1, "ED"), (2, "ES")):
