@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import golden_files
 import pytest
 from command_line import TINY, configuration
 from omegaconf import DictConfig
@@ -27,3 +28,8 @@ def configure(phantom, tmp_path):
         return configuration(*TINY, f"dataset.root={phantom}", f"outputs={tmp_path / 'outputs'}", *overrides)
 
     return composed
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many golden files were checked."""
+    golden_files.report(terminalreporter)

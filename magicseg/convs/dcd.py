@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magicseg.convs.checks import check_input, size_keeping_padding
-from magicseg.convs.kernel_bank import check_at_least, pair
+from magicseg.convs.checks import check_at_least, check_input, pair, size_keeping_padding
 from magicseg.convs.pointwise import Pointwise
 from magicseg.ops.batch_norm import batch_norm_vectors
 from magicseg.ops.per_sample_conv import Padding, Size

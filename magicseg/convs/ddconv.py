@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magicseg.convs.checks import check_input
+from magicseg.convs.checks import check_input, pair
 from magicseg.convs.condconv import CondConv2d
-from magicseg.convs.kernel_bank import pair
 from magicseg.ops.per_sample_conv import Padding, Size, mix_kernels, per_sample_conv2d
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from magicseg.convs.checks import check_at_least, check_groups, check_padding, pair
 from magicseg.ops.per_sample_conv import Padding, Size, per_sample_conv2d
 
 
@@ -89,37 +90,3 @@ class KernelBankConv2d(nn.Module, ABC):
             f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, "
             f"bias={self.kernel_bias is not None}, num_kernels={self.num_kernels}"
         )
-
-
-def pair(name: str, value: Size, smallest: int) -> tuple[int, int]:
-    """Return ``value`` as (rows, columns); raise ValueError unless it is one or two integers >= ``smallest``."""
-    both = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(both) != 2 or not all(isinstance(side, int) and side >= smallest for side in both):
-        raise ValueError(f"{name} must be an integer >= {smallest} or a pair of them, not {value!r}.")
-    return both[0], both[1]
-
-
-def check_at_least(smallest: int, **sizes: int) -> None:
-    """Raise ValueError that names the first of ``sizes`` that is not an integer >= ``smallest``."""
-    for name, value in sizes.items():
-        if not isinstance(value, int) or value < smallest:
-            raise ValueError(f"{name} must be an integer >= {smallest}, not {value!r}.")
-
-
-def check_groups(in_channels: int, out_channels: int, groups: int) -> None:
-    """Raise ValueError unless ``groups`` divides both numbers of channels."""
-    if in_channels % groups or out_channels % groups:
-        common = math.gcd(in_channels, out_channels)
-        allowed = ", ".join(str(g) for g in range(1, common + 1) if common % g == 0)
-        raise ValueError(
-            f"groups={groups} does not divide in_channels={in_channels} and out_channels={out_channels}. "
-            f"Allowed: {allowed}."
-        )
-
-
-def check_padding(padding: Padding, stride: tuple[int, int]) -> None:
-    """Raise ValueError for a padding word that `nn.Conv2d` would refuse."""
-    if isinstance(padding, str) and padding not in ("same", "valid"):
-        raise ValueError(f"padding must be an integer, a pair, 'same' or 'valid', not {padding!r}.")
-    if padding == "same" and stride != (1, 1):
-        raise ValueError(f"padding='same' needs stride 1, not {stride}: give the padding as a number.")

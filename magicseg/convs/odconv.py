@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magicseg.convs.checks import check_input, check_temperature
-from magicseg.convs.kernel_bank import KernelBankConv2d, check_at_least
+from magicseg.convs.checks import check_at_least, check_input, check_temperature
+from magicseg.convs.kernel_bank import KernelBankConv2d
 from magicseg.convs.pointwise import Pointwise
 from magicseg.ops.batch_norm import batch_norm_vectors
 from magicseg.ops.per_sample_conv import Padding, Size, conv2d_own_kernel, mix_kernels

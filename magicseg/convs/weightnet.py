@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from magicseg.convs.checks import check_input
-from magicseg.convs.kernel_bank import check_at_least, check_groups, check_padding, pair
+from magicseg.convs.checks import check_at_least, check_groups, check_input, check_padding, pair
 from magicseg.convs.pointwise import Pointwise
 from magicseg.ops.per_sample_conv import Padding, Size, conv2d_own_kernel
 

@@ -13,7 +13,7 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised map, contiguous: the filters that follow are several times slower on a permuted one."""
+        """Return the normalised map, contiguous as the convolutions and filters that follow like it."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
 
 
