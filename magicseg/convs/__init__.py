@@ -8,6 +8,8 @@ from magicseg.convs.dyconv import DYConv2d
 from magicseg.convs.involution import Involution2d
 from magicseg.convs.magic import MAGICConv2d
 from magicseg.convs.odconv import ODConv2d
+from magicseg.convs.replace import replace_convs
+from magicseg.convs.static_start import load_static_
 from magicseg.convs.temperature import TemperatureSchedule, set_temperature
 from magicseg.convs.weightnet import WeightNetConv2d
 
@@ -23,5 +25,7 @@ __all__ = [
     "WeightNetConv2d",
     "create_conv",
     "list_convs",
+    "load_static_",
+    "replace_convs",
     "set_temperature",
 ]
