@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from magicseg.data import Case, load_case
+from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction
 from magicseg.files import write_text
 from magicseg.metrics import ClassScore, Protocol, apply_protocol, measure_case, summarise
@@ -27,6 +32,7 @@ def score_cases(
     classes: Sequence[str],
     protocols: Mapping[str, Protocol],
     progress: bool = True,
+    workers: int = 0,
 ) -> Scores:
     """Score every stored prediction under every protocol; each volume is measured once.
 
@@ -37,14 +43,42 @@ def score_cases(
         classes: names of the labels 1, 2, ...
         protocols: role ("paper", "strict") -> protocol.
         progress: show a progress bar.
+        workers: processes that score; 0 scores in this one. Any number gives the same scores.
+
+    Raises:
+        UserError: a file is missing or damaged, a label map does not fit its case or protocol, or a process died.
     """
-    scores: Scores = {role: {} for role in protocols}
-    for case in tqdm(cases, desc="scoring", unit="case", disable=not progress):
-        _, truth = load_case(root, case)
-        measured = measure_case(load_prediction(predictions / f"{case.name}.npz"), truth, classes, case.spacing)
-        for role, protocol in protocols.items():
-            scores[role][case.name] = apply_protocol(measured, protocol)
-    return scores
+    score = partial(_score_case, predictions, root, tuple(classes), dict(protocols))
+    with _mapping(workers) as mapped:
+        rows = list(tqdm(mapped(score, cases), "scoring", len(cases), unit="case", disable=not progress))
+    return {role: {case.name: row[role] for case, row in zip(cases, rows, strict=True)} for role in protocols}
+
+
+def _score_case(
+    predictions: Path, root: Path, classes: Sequence[str], protocols: Mapping[str, Protocol], case: Case
+) -> dict[str, list[ClassScore]]:
+    path = predictions / f"{case.name}.npz"
+    prediction, (_, truth) = load_prediction(path), load_case(root, case)
+    try:
+        measured = measure_case(prediction, truth, classes, case.spacing)
+        return {role: apply_protocol(measured, protocol) for role, protocol in protocols.items()}
+    except ValueError as error:
+        raise UserError(f"{path} cannot be scored: {error}") from error
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator[Any]:
+    """Yield ``map``, or its like in ``workers`` processes, spawned because forks do not go with threads and CUDA."""
+    if workers < 0:
+        raise UserError(f"workers is {workers}; allowed are 0 (score in this process) and more.")
+    if workers == 0:
+        yield map
+        return
+    try:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            yield pool.map
+    except BrokenExecutor as error:
+        raise UserError("A process that scored cases died, perhaps for want of memory. Use fewer workers.") from error
 
 
 def summaries(scores: Scores, protocols: Mapping[str, Protocol]) -> dict[str, Any]:
@@ -55,16 +89,24 @@ def summaries(scores: Scores, protocols: Mapping[str, Protocol]) -> dict[str, An
 def write_cases(path: Path, scores: Scores) -> None:
     """Write one row a protocol, case and class: the scores, voxel counts and whether the class was missed or absent."""
     rows = [
-        {"protocol": role, "case": case, **asdict(score)}
+        {"protocol": role, "case": case, **_columns(score)}
         for role, by_case in scores.items()
         for case, class_scores in by_case.items()
         for score in class_scores
     ]
     text = io.StringIO()
-    table = csv.DictWriter(text, fieldnames=list(rows[0]))
+    table = csv.DictWriter(text, fieldnames=list(dict.fromkeys(column for row in rows for column in row)))
     table.writeheader()
     table.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def _columns(score: ClassScore) -> dict[str, Any]:
+    columns, quality = asdict(score), score.panoptic
+    instances = columns.pop("panoptic")
+    if quality is None:
+        return columns
+    return columns | {"pq": quality.pq} | {f"instances_{name}": number for name, number in instances.items()}
 
 
 def rank_cases(by_case: Mapping[str, Sequence[ClassScore]]) -> list[str]:

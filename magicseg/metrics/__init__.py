@@ -3,6 +3,8 @@
 from magicseg.metrics.instances import connected_components, split_instances, watershed
 from magicseg.metrics.measurement import Measurement, measure_case
 from magicseg.metrics.overlap import (
+    DICE_FORMS,
+    IOU_FORMS,
     Counts,
     accuracy,
     confusion_matrix,
@@ -27,6 +29,8 @@ from magicseg.metrics.summary import METRICS, SegmentationScores, summarise
 from magicseg.metrics.surface import SurfaceDistances, surface_distances
 
 __all__ = [
+    "DICE_FORMS",
+    "IOU_FORMS",
     "METRICS",
     "ClassScore",
     "Counts",

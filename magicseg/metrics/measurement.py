@@ -6,27 +6,33 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from magicseg.metrics.checks import positive_spacing
+from magicseg.metrics.instances import split_instances
 from magicseg.metrics.overlap import Counts, count
+from magicseg.metrics.panoptic import PanopticQuality, panoptic_quality
 from magicseg.metrics.surface import Borders, SurfaceDistances, borders_per_class
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What one class of one case measures, before any protocol; distances are computed when first asked for.
+    """What one class of one case measures, before any protocol; what costs time is computed when asked for.
 
-    ``borders`` is None where a mask is empty; ``spacing`` is in mm, None if unknown.
+    ``borders`` is None where a mask is empty; ``spacing`` is in mm, None if unknown; ``label`` is the number of the
+    class in the label maps ``prediction`` and ``truth``.
     """
 
     name: str
     counts: Counts
     borders: Borders | None
-    shape: tuple[int, ...]
     spacing: tuple[float, ...] | None
+    label: int
+    prediction: NDArray[Any]
+    truth: NDArray[Any]
 
     @cached_property
     def voxel(self) -> SurfaceDistances | None:
@@ -48,10 +54,19 @@ class Measurement:
             return "scored" if true else "hallucinated"
         return "missed" if true else "absent"
 
+    def panoptic(self, method: str) -> PanopticQuality:
+        """Return the panoptic quality of the instances that ``method`` finds in both masks; see split_instances.
+
+        Raises:
+            ValueError: the case is no image [H, W], or the method is unknown.
+        """
+        prediction, truth = self.prediction == self.label, self.truth == self.label
+        return panoptic_quality(split_instances(prediction, method), split_instances(truth, method))
+
     def diagonal(self, unit: str) -> float:
         """Return the largest distance that two voxels of the image can have, in "voxel" or "mm"."""
-        size = self.spacing if unit == "mm" and self.spacing else (1.0,) * len(self.shape)
-        return math.hypot(*((n - 1) * step for n, step in zip(self.shape, size, strict=True)))
+        size = self.spacing if unit == "mm" and self.spacing else (1.0,) * self.truth.ndim
+        return math.hypot(*((n - 1) * step for n, step in zip(self.truth.shape, size, strict=True)))
 
 
 def measure_case(
@@ -70,7 +85,10 @@ def measure_case(
     """
     if not classes or len(set(classes)) < len(classes):
         raise ValueError(f"classes is {list(classes)}; name each of the labels 1, 2, ... once, in this order.")
+    prediction, truth = np.asarray(prediction), np.asarray(truth)
     counts, borders = count(prediction, truth, len(classes)), borders_per_class(prediction, truth, len(classes))
-    shape = np.shape(truth)
-    millimetres = None if spacing is None else positive_spacing(spacing, len(shape))
-    return [Measurement(*found, shape, millimetres) for found in zip(classes, counts, borders, strict=True)]
+    millimetres = None if spacing is None else positive_spacing(spacing, truth.ndim)
+    return [
+        Measurement(*found, millimetres, label, prediction, truth)
+        for label, found in enumerate(zip(classes, counts, borders, strict=True), start=1)
+    ]

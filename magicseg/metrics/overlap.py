@@ -5,6 +5,8 @@ A ratio 0/0 is nan: what two empty masks are worth is for the protocol to say (m
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -79,12 +81,28 @@ def iou(counts: Counts) -> float:
 
 
 def macro_iou(counts: Counts) -> float:
-    """Return the mean of foreground and background IoU, 0 to 1.
+    """Return the mean of foreground and background IoU, 0 to 1; one that is in neither label map is left out.
 
     MedISeg's and CTO's released code prints this as "miou"; it is well above the foreground IoU of small objects.
     """
     background = Counts(tp=counts.tn, fp=counts.fn, fn=counts.fp, tn=counts.tp)
-    return (iou(counts) + iou(background)) / 2
+    present = [value for value in (iou(counts), iou(background)) if not math.isnan(value)]
+    return sum(present) / len(present)
+
+
+def transfuse_dice(counts: Counts) -> float:
+    """Return TransFuse's 2 (TP + 0.001) / (2 TP + FP + FN + 0.001): above 1 if perfect, 2 for two empty masks."""
+    return 2 * (counts.tp + 0.001) / (2 * counts.tp + counts.fp + counts.fn + 0.001)
+
+
+def transfuse_iou(counts: Counts) -> float:
+    """Return TransFuse's (TP + 0.001) / (TP + FP + FN + 0.001), 1 for two empty masks."""
+    return (counts.tp + 0.001) / (counts.tp + counts.fp + counts.fn + 0.001)
+
+
+def uctransnet_dice(counts: Counts) -> float:
+    """Return 2 TP / (2 TP + FP + FN + 0.00001), as UCTransNet's test script: below 1 for a perfect mask."""
+    return 2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn + 1e-5)
 
 
 def sensitivity(counts: Counts) -> float:
@@ -105,6 +123,17 @@ def precision(counts: Counts) -> float:
 def accuracy(counts: Counts) -> float:
     """Return (TP + TN) / all voxels, 0 to 1: near 1 for small objects whatever was predicted."""
     return _ratio(counts.tp + counts.tn, sum(counts))
+
+
+DICE_FORMS: Mapping[str, Callable[[Counts], float]] = {
+    "plain": dice,
+    "transfuse": transfuse_dice,
+    "uctransnet": uctransnet_dice,
+}
+"""The formulas that published code takes for Dice."""
+
+IOU_FORMS: Mapping[str, Callable[[Counts], float]] = {"plain": iou, "macro": macro_iou, "transfuse": transfuse_iou}
+"""The formulas that published code takes for IoU."""
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -115,10 +115,20 @@ def mean_pq(qualities: Sequence[PanopticQuality]) -> float:
 
 def _pairwise_iou(prediction: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
     """Return the IoU of every true (row) with every predicted instance (column), from one joint histogram."""
-    true_ids, true_index = np.unique(truth, return_inverse=True)
-    predicted_ids, predicted_index = np.unique(prediction, return_inverse=True)
-    shape = true_ids.size, predicted_ids.size
-    joint = true_index.ravel() * shape[1] + predicted_index.ravel()
-    overlap = np.bincount(joint, minlength=shape[0] * shape[1]).reshape(shape)
+    (true, n_true), (predicted, n_predicted) = _renumber(truth), _renumber(prediction)
+    shape = n_true + 1, n_predicted + 1
+    overlap = np.bincount(true * shape[1] + predicted, minlength=shape[0] * shape[1]).reshape(shape)
     union = overlap.sum(axis=1, keepdims=True) + overlap.sum(axis=0, keepdims=True) - overlap
-    return (overlap / union)[true_ids != 0][:, predicted_ids != 0]
+    return overlap[1:, 1:] / union[1:, 1:]
+
+
+def _renumber(instances: NDArray[Any]) -> tuple[NDArray[np.intp], int]:
+    """Return the pixels with their instances numbered 1, 2, ... in the order of their ids, and how many there are."""
+    flat = instances.ravel()
+    if flat.max() > flat.size:  # a table of all numbers would be larger than the image
+        flat = np.unique(flat, return_inverse=True)[1] + (flat.min() > 0)
+    flat = flat.astype(np.intp)
+    present = np.bincount(flat) > 0
+    present[0] = False
+    number = np.cumsum(present)
+    return number[flat], int(number[-1])

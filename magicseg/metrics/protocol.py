@@ -1,17 +1,25 @@
-"""What a score means: the unit, distances, empty-mask rules and averaging behind a number."""
+"""What a score means: the unit, formulas, empty-mask rules and averaging behind a number."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from magicseg.metrics.instances import METHODS
+from magicseg.metrics.overlap import DICE_FORMS, IOU_FORMS
+
+RULES = ("zero", "perfect", "skip", "worst", "formula")
 LEGAL: dict[str, tuple[str, ...]] = {
     "unit": ("volume", "slice", "image", "case"),
     "spacing": ("voxel", "mm"),
     "hd95": ("pooled", "max"),
     "asd": ("asd", "asd_reversed", "assd", "assd_mean"),
-    "absent": ("zero", "perfect", "skip", "worst"),
-    "missed": ("zero", "perfect", "skip", "worst"),
-    "hallucinated": ("zero", "perfect", "skip", "worst"),
+    "absent": RULES,
+    "missed": RULES,
+    "hallucinated": RULES,
+    "dice": tuple(DICE_FORMS),
+    "iou": tuple(IOU_FORMS),
+    "instances": ("none", *METHODS),
+    "panoptic": ("image", "pooled"),
     "average": ("class_mean",),
 }
 """The legal values of each field; the fields that are not here are free text."""
@@ -24,6 +32,8 @@ class Protocol:
     A class that is empty in one mask or in both has no distance, and published code disagrees on its Dice; so each of
     the three cases has a rule. ``zero``: Dice, IoU, HD95 and ASD are 0. ``perfect``: Dice and IoU are 1, distances 0.
     ``worst``: Dice and IoU are 0, distances the diagonal of the image. ``skip``: left out of all means, and counted.
+    ``formula``: Dice and IoU as their formulas have it (0 for 0/0), distances 0 for an absent class, else the diagonal.
+    Panoptic quality knows no such rules: an image with nothing to find counts 0, as in CoNIC.
 
     Args:
         name: the protocol's name.
@@ -35,7 +45,13 @@ class Protocol:
         absent: rule for a class in neither mask.
         missed: rule for a class in the truth only.
         hallucinated: rule for a class in the prediction only.
+        dice: formula of Dice, "plain" or as in "transfuse" or "uctransnet" (magicseg.metrics.overlap).
+        iou: formula of IoU, "plain" (foreground), "macro" (mean of foreground and background) or "transfuse".
+        instances: how both masks become instances for panoptic quality: components_4, components_8 or watershed;
+            "none" leaves panoptic quality out.
+        panoptic: "image", the mean of the images' PQ, or "pooled", the PQ of all images' instances together.
         average: "class_mean", per class over all cases, then over classes.
+        threshold: how a network's output became labels, in words.
         selection: which checkpoint is scored, in words.
         resampling: how predictions came back to the original grid, in words.
         source: where the rules are taken from.
@@ -52,7 +68,12 @@ class Protocol:
     absent: str
     missed: str
     hallucinated: str
+    dice: str = "plain"
+    iou: str = "plain"
+    instances: str = "none"
+    panoptic: str = "image"
     average: str = "class_mean"
+    threshold: str = "class of the largest logit"
     selection: str = "not stated"
     resampling: str = "not stated"
     source: str = "not stated"
@@ -68,9 +89,11 @@ class Protocol:
     def describe(self) -> str:
         """Return the whole protocol in one line, to stand under a table."""
         unit = "mm (voxels where the spacing is unknown)" if self.spacing == "mm" else "voxels"
+        panoptic = f"PQ {self.panoptic}, instances by {self.instances}; " if self.instances != "none" else ""
         return (
             f"Protocol {self.name}: one score per {self.unit} and class, mean over {self.unit}s, then over classes; "
-            f"HD95 {self.hd95}, ASD as {self.asd}, in {unit}; "
+            f"Dice {self.dice}, IoU {self.iou}; HD95 {self.hd95}, ASD as {self.asd}, in {unit}; {panoptic}"
             f"class absent: {self.absent}, missed: {self.missed}, hallucinated: {self.hallucinated}; "
-            f"checkpoint: {self.selection}; resampling: {self.resampling}; source: {self.source}."
+            f"labels: {self.threshold}; checkpoint: {self.selection}; resampling: {self.resampling}; "
+            f"source: {self.source}."
         )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
 from magicseg.metrics.measurement import Measurement, measure_case
-from magicseg.metrics.overlap import accuracy, dice, iou
+from magicseg.metrics.overlap import DICE_FORMS, IOU_FORMS, accuracy
+from magicseg.metrics.panoptic import PanopticQuality
 from magicseg.metrics.protocol import Protocol
+from magicseg.metrics.surface import SurfaceDistances
+
+Values = tuple[float, float, float, float, float]
+"""Dice, IoU, accuracy, HD95 and ASD."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class ClassScore:
     """Scores of one class in one case: dice, iou and accuracy 0 to 1, hd95 and asd in ``unit`` ("voxel" or "mm").
 
     ``state`` says whether the numbers were measured ("scored") or come from the protocol's rule for an empty mask
-    ("absent", "missed", "hallucinated"); under the rule "skip" all of them are nan.
+    ("absent", "missed", "hallucinated"); under the rule "skip" all of them are nan. ``panoptic`` is None unless the
+    protocol finds instances.
     """
 
     name: str
@@ -30,6 +37,7 @@ class ClassScore:
     predicted_voxels: int
     true_voxels: int
     state: str
+    panoptic: PanopticQuality | None = None
 
 
 def apply_protocol(measurements: Sequence[Measurement], protocol: Protocol) -> list[ClassScore]:
@@ -39,7 +47,7 @@ def apply_protocol(measurements: Sequence[Measurement], protocol: Protocol) -> l
         ValueError: the protocol scores volumes (slices, images) and the case is none.
     """
     for measurement in measurements:
-        _check_unit(protocol, measurement.shape)
+        _check_unit(protocol, measurement.truth.shape)
     return [_score(protocol, measurement) for measurement in measurements]
 
 
@@ -64,22 +72,34 @@ def _check_unit(protocol: Protocol, shape: tuple[int, ...]) -> None:
 
 def _score(protocol: Protocol, measurement: Measurement) -> ClassScore:
     unit = "mm" if protocol.spacing == "mm" and measurement.spacing else "voxel"
+    tp, fp, fn, _ = measurement.counts
     distances = measurement.mm if unit == "mm" else measurement.voxel
-    tp, fp, fn, _ = counts = measurement.counts
-    correct = accuracy(counts)
-    if distances is not None:
-        hd95 = distances.hd95 if protocol.hd95 == "pooled" else distances.hd95_max
-        values = (dice(counts), iou(counts), correct, hd95, float(getattr(distances, protocol.asd)))
-    else:
-        values = _by_rule(getattr(protocol, measurement.state), correct, measurement.diagonal(unit))
-    return ClassScore(measurement.name, *values, unit, tp + fp, tp + fn, measurement.state)
+    values = _by_rule(protocol, measurement, unit) if distances is None else _measured(protocol, measurement, distances)
+    panoptic = None if protocol.instances == "none" else measurement.panoptic(protocol.instances)
+    return ClassScore(measurement.name, *values, unit, tp + fp, tp + fn, measurement.state, panoptic)
 
 
-def _by_rule(rule: str, correct: float, diagonal: float) -> tuple[float, float, float, float, float]:
+def _measured(protocol: Protocol, measurement: Measurement, distances: SurfaceDistances) -> Values:
+    hd95 = distances.hd95 if protocol.hd95 == "pooled" else distances.hd95_max
+    return *_overlap(protocol, measurement), hd95, float(getattr(distances, protocol.asd))
+
+
+def _by_rule(protocol: Protocol, measurement: Measurement, unit: str) -> Values:
+    dice, iou, correct = _overlap(protocol, measurement)
+    diagonal = measurement.diagonal(unit)
+    distance = 0.0 if measurement.state == "absent" else diagonal
     nan = float("nan")
-    return {
+    rules: dict[str, Values] = {
         "zero": (0.0, 0.0, correct, 0.0, 0.0),
         "perfect": (1.0, 1.0, correct, 0.0, 0.0),
         "worst": (0.0, 0.0, correct, diagonal, diagonal),
+        "formula": (dice, iou, correct, distance, distance),
         "skip": (nan, nan, nan, nan, nan),
-    }[rule]
+    }
+    return rules[getattr(protocol, measurement.state)]
+
+
+def _overlap(protocol: Protocol, measurement: Measurement) -> tuple[float, float, float]:
+    """Return Dice, IoU and accuracy; 0/0 is 0, as in scikit-learn."""
+    dice, iou = DICE_FORMS[protocol.dice](measurement.counts), IOU_FORMS[protocol.iou](measurement.counts)
+    return 0.0 if math.isnan(dice) else dice, 0.0 if math.isnan(iou) else iou, accuracy(measurement.counts)

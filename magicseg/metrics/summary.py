@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from magicseg.metrics.checks import positive_spacing
+from magicseg.metrics.panoptic import pooled
 from magicseg.metrics.protocol import Protocol
 from magicseg.metrics.scores import ClassScore, score_case
 
@@ -34,7 +35,8 @@ def summarise(scores_by_case: Mapping[str, Sequence[ClassScore]], protocol: Prot
         ``{"protocol": its fields, "unit": "voxel" or "mm", "classes": {name: {metric: {"mean", "std", "median",
         "worst", "n"}}}, "mean": {metric: mean over the classes with n > 0}, "counts": {"cases", "absent", "missed",
         "hallucinated"}}``, ready for JSON. ``std`` is the sample's (n - 1), None below two cases; all are None for
-        n = 0. ``counts`` are pairs of class and case, but for ``cases``.
+        n = 0. ``counts`` are pairs of class and case, but for ``cases``. A protocol that finds instances adds the
+        metric "pq"; where it pools, the mean is the PQ of all images together.
 
     Raises:
         ValueError: there is no case, cases differ in classes or in the unit of distances, or a score is nan that the
@@ -50,7 +52,7 @@ def summarise(scores_by_case: Mapping[str, Sequence[ClassScore]], protocol: Prot
         "protocol": asdict(protocol),
         "unit": unit,
         "classes": classes,
-        "mean": {metric: _mean_over_classes(classes, metric) for metric in METRICS},
+        "mean": {metric: _mean_over_classes(classes, metric) for metric in classes[names[0]]},
         "counts": {"cases": len(scores_by_case)}
         | {state: states.count(state) for state in ("absent", "missed", "hallucinated")},
     }
@@ -124,7 +126,14 @@ def _common(scores_by_case: Mapping[str, Sequence[ClassScore]]) -> tuple[list[st
 
 def _class_summary(scores: Sequence[ClassScore], protocol: Protocol) -> dict[str, dict[str, float | int | None]]:
     counted = [score for score in scores if getattr(protocol, score.state, "") != "skip"]
-    return {metric: _statistics([getattr(score, metric) for score in counted], metric) for metric in METRICS}
+    summary = {metric: _statistics([getattr(score, metric) for score in counted], metric) for metric in METRICS}
+    return summary if protocol.instances == "none" else summary | {"pq": _panoptic(scores, protocol)}
+
+
+def _panoptic(scores: Sequence[ClassScore], protocol: Protocol) -> dict[str, float | int | None]:
+    images = [score.panoptic for score in scores if score.panoptic is not None]
+    summary = _statistics([image.pq for image in images], "pq")
+    return summary | {"mean": pooled(images).pq} if images and protocol.panoptic == "pooled" else summary
 
 
 def _statistics(values: Sequence[float], metric: str) -> dict[str, float | int | None]:
@@ -135,7 +144,8 @@ def _statistics(values: Sequence[float], metric: str) -> dict[str, float | int |
         return {"mean": None, "std": None, "median": None, "worst": None, "n": 0}
     mean = math.fsum(values) / n
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
-    return {"mean": mean, "std": std, "median": statistics.median(values), "worst": METRICS[metric](values), "n": n}
+    worst = METRICS.get(metric, min)(values)
+    return {"mean": mean, "std": std, "median": statistics.median(values), "worst": worst, "n": n}
 
 
 def _mean_over_classes(classes: Mapping[str, Mapping[str, Any]], metric: str) -> float | None:

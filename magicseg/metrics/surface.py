@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ from scipy.ndimage import find_objects
 from scipy.spatial import cKDTree
 
 from magicseg.metrics.checks import label_pair, mask_pair, positive_spacing
+
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +89,19 @@ class SurfaceDistances:
 
 @dataclass(frozen=True, eq=False)
 class Borders:
-    """The borders of two non-empty masks as boolean arrays, cut to the masks' joint bounding box."""
+    """The border voxels of two non-empty masks, as ascending flat indices into ``shape``, their joint bounding box."""
 
-    prediction: NDArray[np.bool_]
-    truth: NDArray[np.bool_]
+    prediction: NDArray[np.intp]
+    truth: NDArray[np.intp]
+    shape: tuple[int, ...]
 
     def distances(self, spacing: Sequence[float] | None = None) -> SurfaceDistances:
         """Return the distances between both borders; ``spacing`` as in surface_distances."""
-        ndim = self.truth.ndim
+        ndim = len(self.shape)
         scale = np.array(positive_spacing((1.0,) * ndim if spacing is None else spacing, ndim))
         return SurfaceDistances(
-            _directed(self.prediction, self.truth, scale), _directed(self.truth, self.prediction, scale)
+            _directed(self.prediction, self.truth, self.shape, scale),
+            _directed(self.truth, self.prediction, self.shape, scale),
         )
 
 
@@ -142,26 +147,35 @@ def borders_per_class(prediction: ArrayLike, truth: ArrayLike, n_classes: int) -
         if box_p is None or box_t is None:
             found.append(None)
             continue
-        box = tuple(slice(min(p.start, t.start), max(p.stop, t.stop)) for p, t in zip(box_p, box_t, strict=True))
-        found.append(Borders(_border(prediction[box] == label), _border(truth[box] == label)))
+        joint = tuple(slice(min(p.start, t.start), max(p.stop, t.stop)) for p, t in zip(box_p, box_t, strict=True))
+        borders = _border(prediction, label, box_p, joint), _border(truth, label, box_t, joint)
+        found.append(Borders(*borders, tuple(side.stop - side.start for side in joint)))
     return found
 
 
-def _border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    inner = mask.copy()
+def _border(labels: NDArray[Any], label: int, box: Box, joint: Box) -> NDArray[np.intp]:
+    """Return the border voxels of a class with the bounding box ``box``, as flat indices into the box ``joint``."""
+    mask = labels[box] == label
+    border = mask.copy()  # first the inner voxels
     for axis in range(mask.ndim):
-        of_mask, of_inner = np.moveaxis(mask, axis, 0), np.moveaxis(inner, axis, 0)
+        of_mask, of_inner = np.moveaxis(mask, axis, 0), np.moveaxis(border, axis, 0)
         of_inner[1:] &= of_mask[:-1]
         of_inner[:-1] &= of_mask[1:]
         of_inner[[0, -1]] = False
-    return mask ^ inner
+    border ^= mask
+    voxels = np.unravel_index(np.flatnonzero(border), border.shape)
+    placed = tuple(index + own.start - all_.start for index, own, all_ in zip(voxels, box, joint, strict=True))
+    return np.ravel_multi_index(placed, tuple(side.stop - side.start for side in joint))
 
 
-def _directed(source: NDArray[np.bool_], target: NDArray[np.bool_], scale: NDArray[np.float64]) -> NDArray[np.float64]:
-    away = ~target[source]
-    distances = np.zeros(away.size)
-    points, targets = np.argwhere(source & ~target), np.argwhere(target)
-    if points.size:
+def _directed(
+    source: NDArray[np.intp], target: NDArray[np.intp], shape: tuple[int, ...], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the distance from each voxel of ``source`` to the nearest of ``target``, both flat indices."""
+    away = target.take(np.searchsorted(target, source), mode="clip") != source
+    distances = np.zeros(source.size)
+    if away.any():
+        points, targets = (np.stack(np.unravel_index(flat, shape), 1) for flat in (source[away], target))
         tree = cKDTree(targets * scale, leafsize=32, balanced_tree=False, compact_nodes=False)
         nearest = targets[tree.query(points * scale)[1]]
         offsets = (points - nearest) * scale

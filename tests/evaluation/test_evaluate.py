@@ -1,4 +1,6 @@
 import csv
+import dataclasses
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from magicseg.data import read_prepared
 from magicseg.data.case import load_case
 from magicseg.errors import UserError
+from magicseg.evaluation import evaluate
 from magicseg.evaluation.evaluate import rank_cases, score_cases, summaries, write_cases
 from magicseg.evaluation.predict import save_prediction
 from magicseg.metrics import Protocol, score_case
@@ -49,6 +52,62 @@ def test_cases_are_written_a_row_a_protocol_case_and_class(cases, phantom, tmp_p
     assert len(rows) == 9
     assert float(rows[3]["dice"]) == scores["paper"][cases[1].name][0].dice
     assert {row["state"] for row in rows} == {"scored", "missed"}
+
+
+def test_processes_change_no_score(cases, phantom, tmp_path):
+    predict(cases, phantom, tmp_path)
+    protocols = {"paper": PAPER, "strict": STRICT}
+    alone, spawned = (
+        score_cases(tmp_path, cases, phantom, list(CLASSES), protocols, progress=False, workers=workers)
+        for workers in (0, 2)
+    )
+    assert list(spawned["strict"]) == [case.name for case in cases]
+    assert repr(spawned) == repr(alone)  # repr tells -0.0 and nan alike, and shows every digit
+
+
+def test_an_error_in_a_process_is_the_same_as_without(cases, phantom, tmp_path):
+    with pytest.raises(UserError, match=rf"{cases[0].name}\.npz is missing or damaged"):
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False, workers=1)
+    with pytest.raises(UserError, match="workers is -1; allowed are 0"):
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False, workers=-1)
+
+
+def test_a_dead_process_is_explained(cases, phantom, tmp_path, monkeypatch):
+    class Dying:
+        def __init__(self, *_):
+            raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(evaluate, "ProcessPoolExecutor", Dying)
+    with pytest.raises(UserError, match=r"A process that scored cases died.*Use fewer workers"):
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False, workers=1)
+
+
+def test_a_protocol_that_does_not_fit_the_cases_is_explained(cases, phantom, tmp_path):
+    predict(cases, phantom, tmp_path)
+    images = dataclasses.replace(PAPER, unit="image")
+    with pytest.raises(UserError, match=rf"{cases[0].name}\.npz cannot be scored: .* scores images, arrays of 2 axes"):
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": images}, progress=False)
+
+
+def test_counts_of_instances_are_columns_where_there_are_any(tmp_path):
+    mask = np.eye(4, dtype=int)
+    conic = dataclasses.replace(STRICT, unit="image", instances="components_4")
+    scores = {
+        role: {"image": score_case(mask, mask, ["nucleus"], protocol)}
+        for role, protocol in {"paper": conic, "strict": STRICT}.items()
+    }
+    write_cases(tmp_path / "cases.csv", scores)
+    first, second = csv.DictReader((tmp_path / "cases.csv").open())
+    assert {name: first[name] for name in first if name.startswith("instances")} == {
+        "instances_tp": "4",
+        "instances_fp": "0",
+        "instances_fn": "0",
+        "instances_sum_iou": "4.0",
+    }
+    assert float(first["pq"]) == scores["paper"]["image"][0].panoptic.pq
+    assert (second["dice"], second["pq"], second["instances_tp"]) == ("1.0", "", "")
+    write_cases(tmp_path / "strict.csv", {"strict": scores["strict"]})
+    assert "pq" not in (tmp_path / "strict.csv").read_text()
 
 
 def test_a_missing_prediction_is_named(cases, phantom, tmp_path):

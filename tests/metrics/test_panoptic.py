@@ -135,3 +135,16 @@ def test_wrong_input_is_named():
         panoptic_quality_per_class(mask, mask, mask * 2, mask, 1)
     with pytest.raises(ValueError, match="no panoptic quality to average"):
         mean_pq([])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint64])
+@pytest.mark.parametrize("factor", [1, 10**9])
+def test_the_numbers_of_instances_do_not_matter(dtype, factor):
+    """Numbers above the count of pixels, and an image without background."""
+    if factor > np.iinfo(dtype).max:
+        factor = 60
+    prediction, truth = np.array([[1, 1, 2, 2], [0, 3, 2, 2]]), np.array([[2, 2, 1, 1], [2, 4, 1, 1]])
+    expected = panoptic_quality(prediction, truth)
+    assert (expected.tp, expected.fp, expected.fn, expected.sum_iou) == (3, 0, 0, 1 + 2 / 3 + 1)
+    assert panoptic_quality(prediction.astype(dtype) * dtype(factor), truth.astype(dtype) * dtype(factor)) == expected
+    assert panoptic_quality(prediction > 2, truth > 3) == PanopticQuality(1, 0, 0, 1.0)

@@ -63,13 +63,6 @@ def test_transunet_rule_of_multi_class_cases(case):
     assert mean["hd95"] == pytest.approx(expected["mean_hd95"], rel=1e-12)
 
 
-@pytest.mark.parametrize("case", golden_cases("binary"))
-def test_uctransnet_rule_is_perfect_for_two_empty_masks(case):
-    protocol = dataclasses.replace(VOXEL, absent="perfect", hallucinated="zero")
-    (score,) = score_case(case.prediction, case.truth, ["object"], protocol)
-    assert score.dice == pytest.approx(case.expected["UCTransNet dice_coef"]["dice"], abs=1e-5)
-
-
 # Empty masks
 
 CASES = {"absent": (EMPTY, EMPTY), "missed": (EMPTY, square(2, 3)), "hallucinated": (square(2, 3), EMPTY)}
