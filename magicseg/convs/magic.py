@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -31,6 +33,10 @@ class MAGICConv2d(KernelBankConv2d):
     | L_v of eq. 7 | bottleneck of 2C channels (Table 5's parameters) | of C/2 channels |
     | its LayerNorm | without scale and shift (Table 5) | with |
     | bias at the start | uniform as in `nn.Conv2d` | normal with standard deviation 1 |
+    | attention at the start | as `nn.Linear` (the paper is silent) | kaiming_normal, fan-out |
+
+    With the released start and the paper's temperature of 1 the logits run into the hundreds, softmax picks one kernel
+    for every sample, and the others never learn.
 
     Any number of channels works: for odd C the replication of eq. 4 (means to even, maxima to odd channels) simply ends
     early, and the hidden layers keep at least one unit. In training, a batch of one uses the running statistics of
@@ -98,33 +104,34 @@ class MAGICConv2d(KernelBankConv2d):
         self.spatial, self.channel, self.non_local = spatial, channel, non_local
         self.static = released and num_kernels == 1
         self.recalculation = recalculation and not self.static
+        linear = partial(Pointwise, init="fan_out" if released else "fan_in", **place)
         if non_local:
-            self._build_context(context_channels, context_affine, place)
-        self._build_logits(ratio, place)
+            self.ctx_norm = nn.LayerNorm((context_channels, 1, 1), elementwise_affine=context_affine, **place)
+            self._build_context(context_channels, linear)
+        self._build_logits(ratio, linear)
         if self.recalculation:
-            self._build_recalculation(place)
+            self.kr_norm = nn.BatchNorm1d(max(1, num_kernels // 2), **place)
+            self._build_recalculation(linear)
         if self.static:
             for layer in self.children():
                 layer.requires_grad_(False)
         if released and self.kernel_bias is not None:
             nn.init.normal_(self.kernel_bias)
 
-    def _build_context(self, width: int, affine: bool, place: dict[str, Any]) -> None:
-        self.mask = Pointwise(self.in_channels, 1, **place)
-        self.ctx_reduce = Pointwise(self.in_channels, width, **place)
-        self.ctx_norm = nn.LayerNorm((width, 1, 1), elementwise_affine=affine, **place)
-        self.ctx_expand = Pointwise(width, self.in_channels, **place)
+    def _build_context(self, width: int, linear: Callable[..., Pointwise]) -> None:
+        self.mask = linear(self.in_channels, 1)
+        self.ctx_reduce = linear(self.in_channels, width)
+        self.ctx_expand = linear(width, self.in_channels)
 
-    def _build_logits(self, ratio: int, place: dict[str, Any]) -> None:
+    def _build_logits(self, ratio: int, linear: Callable[..., Pointwise]) -> None:
         hidden = max(1, self.in_channels // ratio)
-        self.squeeze = Pointwise(self.in_channels, hidden, bias=False, **place)
-        self.logits = Pointwise(hidden, self.num_kernels, bias=False, **place)
+        self.squeeze = linear(self.in_channels, hidden, bias=False)
+        self.logits = linear(hidden, self.num_kernels, bias=False)
 
-    def _build_recalculation(self, place: dict[str, Any]) -> None:
+    def _build_recalculation(self, linear: Callable[..., Pointwise]) -> None:
         hidden = max(1, self.num_kernels // 2)
-        self.kr_reduce = Pointwise(self.num_kernels, hidden, bias=False, **place)
-        self.kr_norm = nn.BatchNorm1d(hidden, **place)
-        self.kr_expand = Pointwise(hidden, self.num_kernels, bias=False, **place)
+        self.kr_reduce = linear(self.num_kernels, hidden, bias=False)
+        self.kr_expand = linear(hidden, self.num_kernels, bias=False)
 
     def weights(self, x: Tensor) -> Tensor:
         """Return pi `[B, K]`, the weights of the K kernels for the samples x `[B, C, H, W]` (eq. 3-11)."""

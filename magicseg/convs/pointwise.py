@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,17 +24,24 @@ class Pointwise(nn.Module):
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        init: Literal["fan_out", "fan_in"] = "fan_out",
     ) -> None:
         super().__init__()
+        self.init = init
         self.weight = nn.Parameter(torch.empty(out_features, in_features, 1, 1, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weight from kaiming_normal (fan-out, ReLU); set the bias to zero."""
-        nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+        """Draw from kaiming_normal (fan-out, ReLU) with zero bias, or, with init="fan_in", as `nn.Linear` does."""
+        if self.init == "fan_out":
+            nn.init.kaiming_normal_(self.weight, mode="fan_out", nonlinearity="relu")
+            bound = 0.0
+        else:
+            nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+            bound = 1 / math.sqrt(self.weight.shape[1])
         if self.bias is not None:
-            nn.init.zeros_(self.bias)
+            nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, v: Tensor) -> Tensor:
         """Return `[..., out_features]` for vectors v `[..., in_features]`."""

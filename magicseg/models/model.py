@@ -1,4 +1,4 @@
-"""Every network is encoder -> decoder, so that an encoder's features can be refined between the two."""
+"""Every network is encoder -> guidance -> decoder, so that guidance works with every backbone."""
 
 from __future__ import annotations
 
@@ -12,28 +12,38 @@ Conv = Callable[..., nn.Module]
 
 
 class SegmentationModel(nn.Module):
-    """An encoder and a decoder.
+    """An encoder and a decoder, and between them, if ``guidance`` is set, what refines the features.
+
+    Guidance maps the features to features of the same shapes and edge logits (``magicseg.guidance.GuidedPyramid``).
 
     Args:
         encoder: maps images [B, C, H, W] to features, shallow to deep.
         decoder: maps those features to logits [B, classes, H, W].
         stride: H and W must be multiples of it.
+        channels: of the features.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, stride: int) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, stride: int, channels: list[int]) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.stride = stride
+        self.channels = channels
+        self.guidance: nn.Module | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images [B, C, H, W] to logits [B, classes, H, W].
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Map images [B, C, H, W] to logits [B, classes, H, W]; in training with guidance to (logits, edge logits).
 
         Raises:
             ValueError: H or W is not a multiple of ``stride``; names the nearest legal size.
         """
         _check_size(x, self.stride)
-        return self.decoder(self.encoder(x))
+        features = self.encoder(x)
+        if self.guidance is None:
+            return self.decoder(features)
+        features, edge = self.guidance(features)
+        logits = self.decoder(features)
+        return (logits, edge) if self.training else logits
 
 
 def _check_size(x: Tensor, stride: int) -> None:

@@ -106,5 +106,8 @@ class ResNet18(SegmentationModel):
             raise ValueError(f"width must be at least 1, found {width}.")
         widths = [width * 2**stage for stage in range(4)]
         super().__init__(
-            ResNet18Encoder(in_channels, widths, conv, scope), LightHamburger(num_classes, widths), stride=32
+            ResNet18Encoder(in_channels, widths, conv, scope),
+            LightHamburger(num_classes, widths),
+            stride=32,
+            channels=widths,
         )

@@ -94,4 +94,5 @@ class UNet(SegmentationModel):
             UNetEncoder(in_channels, widths, conv, scope),
             UNetDecoder(num_classes, widths, conv if scope == "all" else nn.Conv2d),
             stride=16,
+            channels=widths,
         )

@@ -65,7 +65,8 @@ def write_scores(config: DictConfig, folder: RunFolder, cases: list[Case], facts
     """
     protocols = protocols_of(config)
     root, classes = Path(config.dataset.root), list(config.dataset.classes)
-    scores = score_cases(folder.predictions, cases, root, classes, protocols, config.trainer.progress)
+    trainer = config.trainer
+    scores = score_cases(folder.predictions, cases, root, classes, protocols, trainer.progress, workers=trainer.workers)
     write_cases(folder.cases, scores)
     if config.trainer.overlays:
         write_overlays(config, folder, cases, scores)

@@ -14,6 +14,7 @@ from torch import nn
 from magicseg.convs import TemperatureSchedule
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json, write_json, write_text
+from magicseg.losses import EdgeSupervisedLoss
 from magicseg.models.model import SegmentationModel
 from magicseg.runs import RunFolder, provenance, run_folder
 from magicseg.seeding import derive_seed
@@ -95,7 +96,9 @@ def build_model(config: DictConfig) -> SegmentationModel:
             num_classes=len(config.dataset.classes) + 1,
             conv=conv,
         )
-    except InstantiationException as error:
+        if "guidance" in config.conv:
+            model.guidance = instantiate(config.conv.guidance)(model.channels)
+    except (InstantiationException, ValueError, TypeError) as error:
         raise UserError(
             f"backbone={config.backbone.name} conv={config.conv.name}: {error.__cause__ or error}"
         ) from error
@@ -115,9 +118,10 @@ def build_temperature(config: DictConfig) -> TemperatureSchedule | None:
 
 
 def build_loss(config: DictConfig) -> nn.Module:
-    """Return the recipe's loss."""
+    """Return the recipe's loss, with the edge map supervised beside it where the convolution brings guidance."""
     try:
-        return instantiate(config.recipe.loss)
+        loss = instantiate(config.recipe.loss)
+        return EdgeSupervisedLoss(loss, config.conv.edge_weight) if "guidance" in config.conv else loss
     except InstantiationException as error:
         raise UserError(f"recipe.loss: {error.__cause__ or error}") from error
 

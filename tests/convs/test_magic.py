@@ -215,3 +215,13 @@ def test_refusals_name_the_legal_values(change, message):
 def test_another_number_of_channels_is_refused(shape):
     with pytest.raises(ValueError, match=r"x must be \[B, 16, H, W\], not"):
         MAGICConv2d(16, 8, 3)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("num_kernels", [2, 4])
+def test_at_the_start_of_the_paper_form_every_kernel_counts(num_kernels):
+    """With the released form's start and temperature 1, softmax picks one kernel and the others get no gradient."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        conv = MAGICConv2d(256, 8, 3, num_kernels=num_kernels).eval()
+        features = torch.relu(torch.randn(16, 256, 12, 12) + torch.randn(16, 256, 1, 1))
+        assert conv.weights(features).mean(0).min() > 1e-3
