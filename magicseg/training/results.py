@@ -22,17 +22,14 @@ from magicseg.training.checkpoint import load_checkpoint
 from magicseg.training.setup import build_temperature
 
 
-def chosen_checkpoint(config: DictConfig, folder: RunFolder) -> tuple[Path, dict[str, Any]]:
-    """Return the checkpoint that the recipe's selection rule chooses, and what the summary says of it."""
-    path = folder.last if config.recipe.selection == "last" else folder.best
-    history = load_checkpoint(path)["history"]
-    return path, {"rule": config.recipe.selection, "epoch": history[-1]["epoch"], "value": history[-1]["dice"]}
+def load_chosen(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Return the checkpoint that the recipe's selection rule chooses."""
+    return load_checkpoint(folder.last if config.recipe.selection == "last" else folder.best)
 
 
 def predict_cases(config: DictConfig, folder: RunFolder, model: nn.Module, cases: list[Case]) -> None:
     """Predict every test case with the chosen checkpoint and keep its label map on the original grid."""
-    path, _ = chosen_checkpoint(config, folder)
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_chosen(config, folder)
     model.load_state_dict(checkpoint["model"])
     temperature = build_temperature(config)
     if temperature is not None:  # the kernel attention is as hot as when the checkpoint was written
@@ -70,6 +67,7 @@ def write_scores(config: DictConfig, folder: RunFolder, cases: list[Case], facts
     write_cases(folder.cases, scores)
     if config.trainer.overlays:
         write_overlays(config, folder, cases, scores)
+    chosen = load_chosen(config, folder)["history"][-1]
     summary = {
         "dataset": config.dataset.name,
         "backbone": config.backbone.name,
@@ -78,7 +76,7 @@ def write_scores(config: DictConfig, folder: RunFolder, cases: list[Case], facts
         "variant": folder.path.name.split("-")[0],
         "budget": config.recipe.budget,
         "scores": summaries(scores, protocols),
-        "checkpoint": chosen_checkpoint(config, folder)[1],
+        "checkpoint": {"rule": config.recipe.selection, "epoch": chosen["epoch"], "value": chosen["dice"]},
         "provenance": read_json(folder.provenance),
         **facts,
     }
