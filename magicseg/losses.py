@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from monai.losses import DiceLoss
 from torch import Tensor, nn
@@ -28,24 +30,41 @@ class CrossEntropyDiceLoss(nn.Module):
         return cross_entropy * functional.cross_entropy(logits, label) + dice * self.dice(logits, label[:, None])
 
 
-class EdgeSupervisedLoss(nn.Module):
-    """A segmentation loss plus ``weight`` times the Dice loss of the edge map (SGDC eq. 5: 3).
+class Supervision(nn.Module):
+    """A segmentation loss on every output that a network returns in training, and the Dice loss of its edge map.
 
     Dice is taken on the edge map's probability. CTO's code takes a softmax over its one channel, which is 1 everywhere,
     so that its edge loss has no gradient.
+
+    Args:
+        segmentation: maps (logits [B, classes, H, W], labels [B, H, W]) to a scalar.
+        weights: of the outputs, the prediction first.
+        edge_weight: of the edge map's loss (SGDC eq. 5: 3).
     """
 
-    def __init__(self, segmentation: nn.Module, weight: float = 3.0) -> None:
+    def __init__(self, segmentation: nn.Module, weights: Sequence[float] = (1.0,), edge_weight: float = 3.0) -> None:
         super().__init__()
         self.segmentation = segmentation
-        self.weight = weight
+        self.weights = tuple(weights)
+        self.edge_weight = edge_weight
         self.dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
-    def forward(self, output: tuple[Tensor, Tensor], label: Tensor) -> Tensor:
-        """Map (logits [B, classes, H, W], edge logits [B, 1, h, w]) and labels [B, H, W] (int64) to a scalar."""
-        logits, edge = output
+    def forward(self, output: Tensor | tuple[tuple[Tensor, ...], Tensor | None], label: Tensor) -> Tensor:
+        """Map what a network returns in training, and labels [B, H, W] (int64), to a scalar.
+
+        Raises:
+            ValueError: there are more or fewer outputs than weights.
+        """
+        logits, edge = ((output,), None) if isinstance(output, Tensor) else output
+        if len(logits) != len(self.weights):
+            raise ValueError(
+                f"The network has {len(logits)} supervised outputs, but there are weights for {self.weights}."
+            )
+        loss = sum(w * self.segmentation(each, label) for w, each in zip(self.weights, logits, strict=True))
+        if edge is None:
+            return loss
         edge = functional.interpolate(edge, label.shape[1:], mode="bilinear", align_corners=False)
-        return self.segmentation(logits, label) + self.weight * self.dice(edge, outer_edge(label, logits.shape[1]))
+        return loss + self.edge_weight * self.dice(edge, outer_edge(label, max(2, logits[0].shape[1])))
 
 
 def outer_edge(label: Tensor, num_classes: int) -> Tensor:

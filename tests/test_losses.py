@@ -1,7 +1,7 @@
 import torch
 from torch.nn import functional
 
-from magicseg.losses import CrossEntropyDiceLoss, EdgeSupervisedLoss, outer_edge
+from magicseg.losses import CrossEntropyDiceLoss, Supervision, outer_edge
 
 
 def written_out(logits, label, smooth=1e-5):
@@ -57,7 +57,7 @@ def test_the_edge_map_is_supervised_and_its_gradient_is_alive():
     target = outer_edge(label, 2)
     p = functional.interpolate(edge, (16, 16), mode="bilinear", align_corners=False).sigmoid()
     dice = 1 - (2 * (p * target).sum() + 1e-5) / (p.sum() + target.sum() + 1e-5)
-    loss = EdgeSupervisedLoss(plain, weight=3.0)((logits, edge), label)
+    loss = Supervision(plain, edge_weight=3.0)(((logits,), edge), label)
     torch.testing.assert_close(loss, plain(logits, label) + 3 * dice)
     loss.backward()
     assert edge.grad.abs().min() > 0

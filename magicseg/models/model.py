@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 Conv = Callable[..., nn.Module]
 """A convolution: anything that is called with nn.Conv2d's arguments and returns a module."""
+
+
+class Outputs(NamedTuple):
+    """What a network with more than one supervised output returns in training.
+
+    ``logits``, each [B, classes, H, W]: the prediction first, then the outputs of deep supervision. ``edge``: logits
+    [B, 1, h, w] of the edge map, or None.
+    """
+
+    logits: tuple[Tensor, ...]
+    edge: Tensor | None
 
 
 class SegmentationModel(nn.Module):
@@ -18,7 +30,7 @@ class SegmentationModel(nn.Module):
 
     Args:
         encoder: maps images [B, C, H, W] to features, shallow to deep.
-        decoder: maps those features to logits [B, classes, H, W].
+        decoder: maps those features to logits [B, classes, H, W], or to several, the prediction first.
         stride: H and W must be multiples of it.
         channels: of the features.
     """
@@ -31,19 +43,20 @@ class SegmentationModel(nn.Module):
         self.channels = channels
         self.guidance: nn.Module | None = None
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Map images [B, C, H, W] to logits [B, classes, H, W]; in training with guidance to (logits, edge logits).
+    def forward(self, x: Tensor) -> Tensor | Outputs:
+        """Map images [B, C, H, W] to logits [B, classes, H, W]; in training to Outputs where there are more.
 
         Raises:
             ValueError: H or W is not a multiple of ``stride``; names the nearest legal size.
         """
         _check_size(x, self.stride)
-        features = self.encoder(x)
-        if self.guidance is None:
-            return self.decoder(features)
-        features, edge = self.guidance(features)
+        features, edge = self.encoder(x), None
+        if self.guidance is not None:
+            features, edge = self.guidance(features)
         logits = self.decoder(features)
-        return (logits, edge) if self.training else logits
+        every = (logits,) if isinstance(logits, Tensor) else tuple(logits)
+        supervised = self.training and (len(every) > 1 or edge is not None)
+        return Outputs(every, edge) if supervised else every[0]
 
 
 def _check_size(x: Tensor, stride: int) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from magicseg.convs import TemperatureSchedule
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json, write_json, write_text
-from magicseg.losses import EdgeSupervisedLoss
+from magicseg.losses import Supervision
 from magicseg.models.model import SegmentationModel
 from magicseg.runs import RunFolder, provenance, run_folder
 from magicseg.seeding import derive_seed
@@ -118,10 +118,10 @@ def build_temperature(config: DictConfig) -> TemperatureSchedule | None:
 
 
 def build_loss(config: DictConfig) -> nn.Module:
-    """Return the recipe's loss, with the edge map supervised beside it where the convolution brings guidance."""
+    """Return the recipe's loss on every supervised output, with the edge map's loss where there is an edge map."""
     try:
-        loss = instantiate(config.recipe.loss)
-        return EdgeSupervisedLoss(loss, config.conv.edge_weight) if "guidance" in config.conv else loss
+        edge_weight = config.conv.get("edge_weight", config.backbone.get("edge_weight", 0.0))
+        return Supervision(instantiate(config.recipe.loss), config.backbone.get("supervision", [1.0]), edge_weight)
     except InstantiationException as error:
         raise UserError(f"recipe.loss: {error.__cause__ or error}") from error
 
