@@ -29,10 +29,10 @@ class SegmentationModel(nn.Module):
     Guidance maps the features to features of the same shapes and edge logits (``magicseg.guidance.GuidedPyramid``).
 
     Args:
-        encoder: maps images [B, C, H, W] to features, shallow to deep.
+        encoder: maps images [B, C, H, W] to features, shallow to deep, and what else the decoder needs after them.
         decoder: maps those features to logits [B, classes, H, W], or to several, the prediction first.
         stride: H and W must be multiples of it.
-        channels: of the features.
+        channels: of the features that guidance refines; what the encoder returns after them goes past it.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, stride: int, channels: list[int]) -> None:
@@ -52,7 +52,9 @@ class SegmentationModel(nn.Module):
         _check_size(x, self.stride)
         features, edge = self.encoder(x), None
         if self.guidance is not None:
-            features, edge = self.guidance(features)
+            pyramid = len(self.channels)
+            refined, edge = self.guidance(features[:pyramid])
+            features = [*refined, *features[pyramid:]]
         logits = self.decoder(features)
         every = (logits,) if isinstance(logits, Tensor) else tuple(logits)
         supervised = self.training and (len(every) > 1 or edge is not None)

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magicseg.guidance.layers import resize_like
+from magicseg.models.exchange import SCOPES, exchange_convs
 from magicseg.models.hamburger import NMF2d
 from magicseg.models.model import Conv, SegmentationModel
-
-SCOPES = {"encoder_3x3": [(3, 3)], "encoder_all": [(3, 3), (1, 1)]}  # kernel sizes; the stem is the only 7x7
 
 
 class ResNet18Encoder(nn.Module):
@@ -31,21 +30,11 @@ class ResNet18Encoder(nn.Module):
             channels=tuple(widths),
             zero_init_last=False,  # as torchvision's: every residual branch counts from the start
         )
-        for name, module in list(self.network.named_modules()):
-            if isinstance(module, nn.Conv2d) and module.kernel_size in SCOPES[scope]:
-                self.network.set_submodule(name, _replacement(module, conv))
+        exchange_convs(self.network, conv, scope)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features, shallow to deep."""
         return self.network(x)
-
-
-def _replacement(static: nn.Conv2d, conv: Conv) -> nn.Module:
-    """Return ``conv`` with the arguments of ``static``; nn.Conv2d itself keeps the network's initial weights."""
-    new = conv(static.in_channels, static.out_channels, static.kernel_size, static.stride, static.padding, bias=False)
-    if type(new) is nn.Conv2d:
-        new.weight = static.weight
-    return new
 
 
 class LightHamburger(nn.Module):

@@ -4,18 +4,37 @@ import pytest
 import torch
 from command_line import PROJECT, configuration
 
-from magicseg.training.setup import build_loss, build_model
+from magicseg.assembly.build import build_model
+from magicseg.training.setup import build_loss
 
 CONVS = sorted(path.stem for path in (PROJECT / "configs" / "conv").glob("*.yaml"))
-BACKBONES = sorted(
-    path.stem for path in (PROJECT / "configs" / "backbone").glob("*.yaml") if not path.stem.endswith("_small")
-)
+CONFIGS = (PROJECT / "configs" / "backbone").glob("*.yaml")
+# a size of another backbone has defaults
+BACKBONES = sorted(path.stem for path in CONFIGS if "defaults:" not in path.read_text())
+RES2NET = [
+    f"backbone.network.{setting}"
+    for setting in ("width=8", "layers=[1,1,1,1]", "decoder_width=8", "patch_sizes=[4,2,1,1]", "pretrained=false")
+]
+TRANSUNET = [
+    f"backbone.network.{setting}"
+    for setting in ("width=16", "units=[1,1,1]", "hidden=16", "layers=1", "heads=2", "mlp=32")
+]
+LEVIT = [
+    f"backbone.network.{setting}"
+    for setting in ("dims=[64,64,64]", "key_dim=8", "heads=[2,3,4]", "depths=[1,1,1]", "decoder=[16,12,8]")
+]
+TINY = {
+    "res2net": RES2NET,
+    "cto": RES2NET,
+    "transunet": TRANSUNET,
+    "levit_unet": LEVIT,
+}
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("conv", CONVS)
 def test_a_training_step_and_an_evaluation(conv, backbone):
-    small = ["backbone.network.width=16", "recipe.size=32"]
+    small = ["recipe.size=32", *TINY.get(backbone, ["backbone.network.width=16"])]
     config = configuration(f"conv={conv}", f"backbone={backbone}", *small)
     if "guidance" in config.conv:
         config = configuration(
