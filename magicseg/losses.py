@@ -30,6 +30,74 @@ class CrossEntropyDiceLoss(nn.Module):
         return cross_entropy * functional.cross_entropy(logits, label) + dice * self.dice(logits, label[:, None])
 
 
+class StructureLoss(nn.Module):
+    """Weighted binary cross entropy plus weighted IoU: what TransFuse trains ISIC 2017 with.
+
+    Truth t, probability p; the weight w = 1 + 5 |mean of t over 31x31 pixels - t| stresses the surroundings of the
+    border; beyond the image t is 0 and counted. Per image, sums over its pixels: ``sum(w bce) / sum(w) + 1 - (I + 1) /
+    (U - I + 1)`` with ``I = sum(w p t)`` and ``U = sum(w (p + t))``; then the mean over the batch.
+
+    Source: Rayicer/TransFuse, ``structure_loss``, after F3Net (Wei et al., AAAI 2020).
+    """
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Map logits [B, 1, H, W] and labels [B, H, W], 0 or 1, to a scalar; ValueError for more than one logit."""
+        z, t = _binary(self, logits, label)
+        w = 1 + 5 * (functional.avg_pool2d(t[:, None], 31, stride=1, padding=15)[:, 0] - t).abs()
+        p = z.sigmoid()
+        bce = functional.binary_cross_entropy_with_logits(z, t, reduction="none")
+        cross_entropy = (w * bce).sum((1, 2)) / w.sum((1, 2))
+        I, U = (w * p * t).sum((1, 2)), (w * (p + t)).sum((1, 2))  # noqa: E741
+        return (cross_entropy + 1 - (I + 1) / (U - I + 1)).mean()
+
+
+class UCTransNetLoss(nn.Module):
+    """0.5 Dice + 0.5 class-balanced binary cross entropy: what UCTransNet trains GlaS with.
+
+    Cross entropy: half its mean over the foreground of the whole batch plus half that over the background. Dice: per
+    image ``1 - (2 sum(p t) + 4e-5) / (sum(p^2) + sum(t^2) + 4e-5)``, then the mean; UCTransNet's code writes 1e-5, but
+    halves p and t beforehand, which changes nothing else.
+
+    Source: McGregorWwww/UCTransNet, ``WeightedDiceBCE``.
+    """
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Map logits [B, 1, H, W] and labels [B, H, W], 0 or 1, to a scalar; ValueError for more than one logit."""
+        z, t = _binary(self, logits, label)
+        bce = functional.binary_cross_entropy_with_logits(z, t, reduction="none")
+        foreground, background = ((side * bce).sum() / (side.sum() + 1e-12) for side in (t, 1 - t))
+        p = z.sigmoid()
+        overlap, size = 2 * (p * t).sum((1, 2)), (p**2 + t**2).sum((1, 2))
+        dice = (1 - (overlap + 4e-5) / (size + 4e-5)).mean()
+        return 0.5 * dice + 0.5 * (0.5 * foreground + 0.5 * background)
+
+
+class BinaryCrossEntropyDiceLoss(nn.Module):
+    """Binary cross entropy plus Dice of one logit: SGDC's segmentation loss (eq. 5), which names only the two.
+
+    Dice is the edge map's here too: over the whole batch ``1 - (2 sum(p t) + 1e-5) / (sum(p) + sum(t) + 1e-5)``.
+    """
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Map logits [B, 1, H, W] and labels [B, H, W], 0 or 1, to a scalar; ValueError for more than one logit."""
+        z, t = _binary(self, logits, label)
+        p = z.sigmoid()
+        dice = 1 - (2 * (p * t).sum() + 1e-5) / (p.sum() + t.sum() + 1e-5)
+        return functional.binary_cross_entropy_with_logits(z, t) + dice
+
+
+def _binary(loss: nn.Module, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the one logit and the truth, [B, H, W] each, in a precision that can hold sums over all pixels."""
+    if logits.shape[1] != 1:
+        raise ValueError(
+            f"{type(loss).__name__} is for one class and one logit [B, 1, H, W], but the network returns "
+            f"{logits.shape[1]}. Give the network one logit (recipe.output=sigmoid), or take a loss for several, "
+            "CrossEntropyDiceLoss."
+        )
+    z = logits[:, 0].to(torch.promote_types(logits.dtype, torch.float32))
+    return z, label.to(z)
+
+
 class Supervision(nn.Module):
     """A segmentation loss on every output that a network returns in training, and the Dice loss of its edge map.
 

@@ -1,7 +1,19 @@
+import math
+
+import pytest
 import torch
 from torch.nn import functional
 
-from magicseg.losses import CrossEntropyDiceLoss, Supervision, outer_edge
+from magicseg.losses import (
+    BinaryCrossEntropyDiceLoss,
+    CrossEntropyDiceLoss,
+    StructureLoss,
+    Supervision,
+    UCTransNetLoss,
+    outer_edge,
+)
+
+ONE_LOGIT = [StructureLoss, UCTransNetLoss, BinaryCrossEntropyDiceLoss]
 
 
 def written_out(logits, label, smooth=1e-5):
@@ -61,3 +73,130 @@ def test_the_edge_map_is_supervised_and_its_gradient_is_alive():
     torch.testing.assert_close(loss, plain(logits, label) + 3 * dice)
     loss.backward()
     assert edge.grad.abs().min() > 0
+
+
+def binary_case(B=3, H=40, W=34, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(B, 1, H, W, generator=generator, dtype=torch.float64)
+    return logits, (torch.rand(B, H, W, generator=generator) < 0.3).long()
+
+
+def pixels(logits, label):
+    """Per image the pixels (y, x, probability, truth, cross entropy)."""
+    for z, t in zip(logits[:, 0].tolist(), label.tolist(), strict=True):
+        yield [
+            (y, x, 1 / (1 + math.exp(-v)), t[y][x], math.log1p(math.exp(-v if t[y][x] else v)))
+            for y, row in enumerate(z)
+            for x, v in enumerate(row)
+        ]
+
+
+def test_structure_loss_is_the_published_formula_pixel_by_pixel():
+    logits, label = binary_case()
+    expected = 0.0
+    for image, truth in zip(pixels(logits, label), label, strict=True):
+        cross_entropy = weights = overlap = both = 0.0
+        for y, x, p, t, bce in image:
+            window = truth[max(0, y - 15) : y + 16, max(0, x - 15) : x + 16].sum().item() / 31**2
+            w = 1 + 5 * abs(window - t)
+            cross_entropy, weights = cross_entropy + w * bce, weights + w
+            overlap, both = overlap + w * p * t, both + w * (p + t)
+        expected += (cross_entropy / weights + 1 - (overlap + 1) / (both - overlap + 1)) / len(label)
+    assert StructureLoss()(logits, label).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_structure_loss_counts_zeros_beyond_the_image():
+    """One pixel of foreground: its window holds 960 zeros, so w = 1 + 5 * 960 / 961, and at p = 1/2 I = w / 2."""
+    w = 1 + 5 * 960 / 961
+    expected = math.log(2) + 1 - (w / 2 + 1) / (w + 1)
+    logit, label = torch.zeros(1, 1, 1, 1, dtype=torch.float64), torch.ones(1, 1, 1, dtype=torch.int64)
+    assert StructureLoss()(logit, label).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_structure_loss_treats_every_image_alone():
+    """CTO's code multiplies [B, H, W] by [B, 1, H, W], which weighs every image by all the others' borders."""
+    logits, label = binary_case()
+    alone = [StructureLoss()(logits[i : i + 1], label[i : i + 1]) for i in range(len(label))]
+    torch.testing.assert_close(StructureLoss()(logits, label), torch.stack(alone).mean(), rtol=1e-12, atol=0)
+
+
+def test_uctransnet_loss_is_the_published_computation():
+    """As published: p and t halved, 1e-5; cross entropy's two means over the whole batch, Dice per image."""
+    logits, label = binary_case()
+    sums = {1: [0.0, 1e-12], 0: [0.0, 1e-12]}
+    dice = 0.0
+    for image in pixels(logits, label):
+        for *_, t, bce in image:
+            sums[t][0] += bce
+            sums[t][1] += 1
+        overlap = sum((0.5 * p) * (0.5 * t) for *_, p, t, _ in image)
+        size = sum((0.5 * p) ** 2 + (0.5 * t) ** 2 for *_, p, t, _ in image)
+        dice += (1 - (2 * overlap + 1e-5) / (size + 1e-5)) / len(label)
+    balanced = sum(0.5 * total / count for total, count in sums.values())
+    assert UCTransNetLoss()(logits, label).item() == pytest.approx(0.5 * dice + 0.5 * balanced, rel=1e-12)
+
+
+def test_uctransnet_loss_weighs_both_sides_alike_however_few_their_pixels():
+    label = torch.tensor([[[1, 0, 0, 0, 0]]])
+    logits = torch.tensor([[[[0.0, 30, 30, 30, 30]]]], dtype=torch.float64)  # costs log 2 and 4 times 30
+    dice = 1 - (2 * 0.5 + 4e-5) / (0.25 + 4 + 1 + 4e-5)
+    assert UCTransNetLoss()(logits, label).item() == pytest.approx(0.5 * dice + 0.25 * (math.log(2) + 30), rel=1e-9)
+
+
+def test_uctransnet_loss_of_a_batch_without_foreground_is_finite():
+    logits = torch.full((2, 1, 3, 3), -2.0, dtype=torch.float64)
+    p = 1 / (1 + math.exp(2))
+    expected = 0.5 * (1 - 4e-5 / (9 * p**2 + 4e-5)) + 0.25 * math.log1p(math.exp(-2))
+    assert UCTransNetLoss()(logits, torch.zeros(2, 3, 3, dtype=torch.int64)).item() == pytest.approx(expected)
+
+
+def test_binary_cross_entropy_and_dice_have_equal_weight():
+    logits, label = binary_case()
+    everything = [pixel for image in pixels(logits, label) for pixel in image]
+    cross_entropy = sum(bce for *_, bce in everything) / len(everything)
+    overlap = sum(p * t for *_, p, t, _ in everything)
+    dice = 1 - (2 * overlap + 1e-5) / (sum(p + t for *_, p, t, _ in everything) + 1e-5)
+    loss = BinaryCrossEntropyDiceLoss()(logits, label)
+    assert loss.item() == pytest.approx(cross_entropy + dice, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ONE_LOGIT)
+def test_one_logit_right_costs_nothing_and_wrong_has_a_gradient_everywhere(kind):
+    label = torch.zeros(2, 8, 8, dtype=torch.int64)
+    label[:, 2:6, 2:6] = 1
+    right = (60.0 * label - 30)[:, None]
+    assert kind()(right, label) < 1e-6
+    wrong = (-right / 10).requires_grad_()
+    kind()(wrong, label).backward()
+    assert torch.equal(wrong.grad.sign(), 1 - 2 * label[:, None].float())  # foreground up, background down
+
+
+@pytest.mark.parametrize("kind", ONE_LOGIT)
+def test_half_precision_does_not_reach_the_sums(kind):
+    logits, label = binary_case(1, 128, 128)
+    half = logits.bfloat16()
+    assert kind()(half, label).item() == pytest.approx(kind()(half.double(), label).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ONE_LOGIT)
+def test_several_logits_are_refused(kind):
+    text = rf"{kind.__name__} is for one class and one logit \[B, 1, H, W\], but the network returns 2\."
+    with pytest.raises(ValueError, match=text):
+        kind()(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64))
+
+
+def test_deep_supervision_is_the_weighted_sum():
+    label = binary_case()[1]
+    outputs = [binary_case(seed=seed)[0] for seed in range(3)]
+    expected = sum(w * StructureLoss()(x, label) for w, x in zip((0.5, 0.3, 0.2), outputs, strict=True))
+    loss = Supervision(StructureLoss(), [0.5, 0.3, 0.2])((tuple(outputs), None), label)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    with pytest.raises(ValueError, match="3 supervised outputs"):
+        Supervision(StructureLoss())((tuple(outputs), None), label)
+
+
+def test_the_softmax_of_one_channel_that_cto_takes_has_no_gradient():
+    edge = torch.randn(2, 1, 4, 4, requires_grad=True)
+    p = edge.softmax(1)
+    (1 - 2 * p[:, :, :2].sum() / (p.sum() + 16)).backward()
+    assert edge.grad.abs().max() == 0
