@@ -67,7 +67,11 @@ def read_json(path: Path) -> Any:
 
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content as 64 hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.hexdigest()
 
 
 def digest(content: Any, length: int = 64) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from magicseg.arguments import run_friendly
 from magicseg.errors import UserError, choose
 
-SUBJECTS = ("operators", "guidance", "metrics")
+SUBJECTS = ("operators", "guidance", "metrics", "loading")
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -9,19 +9,22 @@ from pathlib import Path
 from omegaconf import MISSING
 
 from magicseg.arguments import parse, run_friendly
-from magicseg.data import prepare, read_prepared
-from magicseg.errors import UserError
+from magicseg.data import prepare
+from magicseg.data.prepare import verify_prepared
+
+ALIASES = {"isic2017": "isic"}
 
 
 @dataclass
 class Arguments:
     """Prepare a data set for training, or check one that was prepared.
 
-    dataset: name of the data set, e.g. acdc or phantom
-    source: folder with the data as downloaded; the phantom needs none
+    dataset: name of the data set, e.g. acdc or phantom (isic2017 is isic)
+    source: folder, or zip or tar archive, with the data as downloaded; the phantom needs none
     root: folder of the prepared form; data/prepared/<dataset> if not given
-    verify: only check the prepared files against their manifest
+    verify: only check every byte of the prepared files against their manifest
     allow_missing: prepare what is there, even if cases are missing
+    workers: number of processes; if not given one for every 100 cases, at most 8 or the number of processors
     """
 
     dataset: str = MISSING
@@ -29,24 +32,19 @@ class Arguments:
     root: Path | None = None
     verify: bool = False
     allow_missing: bool = False
+    workers: int | None = None
 
 
 def main(argv: Sequence[str]) -> None:
     """Prepare or verify as the ``key=value`` arguments say."""
     arguments = parse(Arguments, argv)
-    root = arguments.root or Path("data/prepared") / arguments.dataset
+    dataset = ALIASES.get(arguments.dataset, arguments.dataset)
+    root = arguments.root or Path("data/prepared") / dataset
     if arguments.verify:
-        verify(arguments.dataset, root)
+        manifest = verify_prepared(dataset, root)
+        print(f"{dataset}: all {len(manifest.cases)} case files in {root} are as prepared.")
     else:
-        prepare(arguments.dataset, arguments.source, root, arguments.allow_missing)
-
-
-def verify(dataset: str, root: Path) -> None:
-    """Say that every prepared file is as the manifest says, or raise UserError with those that are not."""
-    manifest = read_prepared(dataset, root)
-    if problems := manifest.verify(root):
-        raise UserError(f"{' '.join(problems)} Prepare the data again: only these cases will be written.")
-    print(f"{dataset}: all {len(manifest.cases)} case files in {root} are as prepared.")
+        prepare(dataset, arguments.source, root, arguments.allow_missing, workers=arguments.workers)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from magicseg.data.case import Case, Image, Label, load_case
-from magicseg.data.transforms import (
-    Size,
-    commutes_with_resizing,
-    resize_image,
-    resize_label,
-    rotate,
-    rotate_and_flip,
-)
+from magicseg.data.augmentations import AUGMENTATIONS, Slice
+from magicseg.data.cache import SliceCache
+from magicseg.data.case import Case, Image, Label
+from magicseg.data.transforms import Pair, Preprocessing
+from magicseg.errors import choose
 from magicseg.seeding import generator
 
 Key = tuple[int, int]  # (epoch, index of the slice)
-Pair = tuple[Image, Label]
 
 
 def cases_to_slices(cases: Sequence[Case]) -> list[tuple[int, int]]:
@@ -32,63 +28,50 @@ def cases_to_slices(cases: Sequence[Case]) -> list[tuple[int, int]]:
 
 
 class SliceDataset(Dataset[tuple[Tensor, Tensor]]):
-    """The slices of ``cases`` in ``root``, resized to ``size`` (height, width).
+    """The slices of ``cases`` in ``root`` as the network takes them.
 
-    An item is asked for by (epoch, index) and is the image, float32 [1, H, W], and the label, int64 [H, W]. With
-    ``augment``, TransUNet's augmentation is drawn from (``seed``, epoch, index): half of the slices are turned by a
-    multiple of 90 degrees and flipped, half of the others rotated by -20 to 19 degrees, the rest left alone; then
-    all are resized. Each process reads a volume once and keeps it, and its resized slices, in memory.
+    An item is asked for by (epoch, index) and is the image, float32 [C, h, w], and the label, int64 [h, w]. It is
+    changed by the augmentation of the name ``augment`` (one of AUGMENTATIONS), drawn from (``seed``, epoch, index).
+    Slices as they are and resized lie ready in ``root/cache`` after their first use.
+
+    Raises:
+        UserError: unknown augmentation; later, a case that cannot be read.
     """
 
-    def __init__(self, cases: Sequence[Case], root: Path, size: Size, augment: bool, seed: int) -> None:
-        self.cases, self.root, self.size, self.augment, self.seed = list(cases), root, size, augment, seed
+    def __init__(
+        self, cases: Sequence[Case], root: Path, preprocessing: Preprocessing, augment: str, seed: int
+    ) -> None:
+        self.cases, self.preprocessing, self.seed = list(cases), preprocessing, seed
+        self._augment = AUGMENTATIONS[choose("augmentation", augment, AUGMENTATIONS)]
         self._slices = cases_to_slices(self.cases)
-        self._volumes: dict[int, Pair] = {}
-        self._resized: dict[int, Pair] = {}
+        self._original = SliceCache(root, "original", _as_they_are)
+        height, width = preprocessing.size
+        self._resized = SliceCache(root, f"{preprocessing.resize}-{height}x{width}", preprocessing.resize_pair)
 
     def __len__(self) -> int:
         return len(self._slices)
 
     def __getitem__(self, key: Key) -> tuple[Tensor, Tensor]:
         epoch, index = key
-        image, label = self._augmented(epoch, index) if self.augment else self._resize(index)
-        return torch.tensor(image[None].copy()), torch.tensor(label.astype(np.int64))
+        image, label = self._augment(self._slice(index), generator(self.seed, "augment", epoch, index))
+        image, label = self.preprocessing.to_network(image), np.ascontiguousarray(label, np.int64)
+        return torch.from_numpy(image), torch.from_numpy(label)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the cached arrays behind when a worker process gets its copy."""
-        return {**self.__dict__, "_volumes": {}, "_resized": {}}
+        """Leave slices that are kept in memory behind when a worker process gets its copy."""
+        caches = {"_original": self._original.without_memory(), "_resized": self._resized.without_memory()}
+        return {**self.__dict__, **caches}
 
-    def _augmented(self, epoch: int, index: int) -> Pair:
-        rng = generator(self.seed, "augment", epoch, index)
-        if rng.random() < 0.5:
-            return self._turned(index, turns=int(rng.integers(4)), axis=int(rng.integers(2)))
-        if rng.random() < 0.5:
-            angle = int(rng.integers(-20, 20))
-            image, label = self._original(index)
-            return self._to_size(rotate(image, angle), rotate(label, angle))
-        return self._resize(index)
-
-    def _turned(self, index: int, turns: int, axis: int) -> Pair:
-        _, height, width = self.cases[self._slices[index][0]].shape
-        resize_first = commutes_with_resizing((height, width), self.size)  # then the work is done already
-        image, label = self._resize(index) if resize_first else self._original(index)
-        image, label = rotate_and_flip(image, turns, axis), rotate_and_flip(label, turns, axis)
-        return (image, label) if resize_first else self._to_size(image, label)
-
-    def _resize(self, index: int) -> Pair:
-        if index not in self._resized:
-            self._resized[index] = self._to_size(*self._original(index))
-        return self._resized[index]
-
-    def _to_size(self, image: Image, label: Label) -> Pair:
-        return resize_image(image, self.size), resize_label(label, self.size)
-
-    def _original(self, index: int) -> Pair:
+    def _slice(self, index: int) -> Slice:
         position, number = self._slices[index]
-        if position not in self._volumes:
-            self._volumes[position] = load_case(self.root, self.cases[position])
-        image, label = self._volumes[position]
-        return image[number], label[number]
+        case = self.cases[position]
+        _, height, width = case.shape
+        original, resized = (partial(cache.read, case, number) for cache in (self._original, self._resized))
+        return Slice((height, width), original, resized, self.preprocessing)
+
+
+def _as_they_are(image: Image, label: Label) -> Pair:
+    return image, label
 
 
 class EpochBatches(Sampler[list[Key]]):

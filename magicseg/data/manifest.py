@@ -5,12 +5,15 @@ A folder with a manifest is complete: preparing writes it only after every case.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from magicseg.data.case import Case
 from magicseg.errors import UserError
-from magicseg.files import digest, read_json, sha256, write_json
+from magicseg.files import digest, read_json, sha256, write_text
 
 FILE = "manifest.json"
 
@@ -40,37 +43,64 @@ class Manifest:
         """Return the manifest in ``root``.
 
         Raises:
-            UserError: there is none (``advice`` then says how to get one), or it cannot be understood.
+            UserError: there is none (``advice`` then says how to get one), it cannot be understood, or it is not as it
+                was written.
         """
         path = root / FILE
         if not path.is_file():
             raise UserError(f"There is no prepared data in {root}: {FILE} does not exist. {advice}")
         content = read_json(path)
         try:
-            return cls(
-                dataset=content["dataset"],
-                classes=tuple(content["classes"]),
-                layout=content["layout"],
-                cases=tuple(Case.from_json(entry) for entry in content["cases"]),
-                missing=dict(content["missing"]),
-                notes=tuple(content["notes"]),
-            )
+            checksum = content.pop("checksum")
+            manifest = cls._from_json(content)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{path} is not a manifest of prepared data ({error}). Delete it and prepare again."
             ) from error
+        if checksum != digest(content):
+            raise UserError(f"{path} has been changed since it was written. Delete it and prepare again.")
+        return manifest
+
+    @classmethod
+    def _from_json(cls, content: dict[str, Any]) -> Manifest:
+        return cls(
+            dataset=content["dataset"],
+            classes=tuple(content["classes"]),
+            layout=content["layout"],
+            cases=tuple(Case.from_json(entry) for entry in content["cases"]),
+            missing=dict(content["missing"]),
+            notes=tuple(content["notes"]),
+        )
 
     def write(self, root: Path) -> None:
         """Write ``root/manifest.json`` atomically."""
-        write_json(root / FILE, {**asdict(self), "digest": self.digest})
+        write_text(root / FILE, self._text())
+
+    def _text(self) -> str:
+        content = {**asdict(self), "digest": self.digest}
+        return json.dumps({**content, "checksum": digest(content)}, indent=2, allow_nan=False) + "\n"
+
+    def merged(self, name: str) -> Manifest:
+        """Return the manifest of the same cases with one class, ``name``, in place of all but the background."""
+        cases = tuple(case.merge_classes() for case in self.cases)
+        return replace(self, classes=(self.classes[0], name), cases=cases)
 
     def verify(self, root: Path) -> list[str]:
-        """Return one line for each case file in ``root`` that is missing or whose bytes have changed."""
-        problems = []
+        """Return one line for each file in ``root`` that is not, byte for byte, what this manifest says."""
+        return [*self._changes(root), *self._strangers(root)]
+
+    def _changes(self, root: Path) -> Iterator[str]:
+        if (root / FILE).read_bytes() != self._text().encode():
+            yield f"{root / FILE} is not as it was written."
         for case in self.cases:
             path = root / case.file
             if not path.is_file():
-                problems.append(f"{path} is missing.")
+                yield f"{path} is missing."
             elif sha256(path) != case.sha256:
-                problems.append(f"{path} has changed since it was prepared (its SHA-256 is not the manifest's).")
-        return problems
+                yield f"{path} has changed since it was prepared (its SHA-256 is not the manifest's)."
+
+    def _strangers(self, root: Path) -> Iterator[str]:
+        known = {root / case.file for case in self.cases}
+        for path in sorted((root / "cases").rglob("*")):
+            if path not in known:
+                yield f"{path} is not in the manifest."

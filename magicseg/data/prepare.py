@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from magicseg.data import stamp
+from magicseg.data.archives import as_folder
 from magicseg.data.case import Case, write_case
 from magicseg.data.manifest import FILE, Manifest
-from magicseg.data.report import report
+from magicseg.data.report import REPORTS, write_reports
 from magicseg.data.sources import FORMATS
-from magicseg.data.sources.source import Source, SourceCase
+from magicseg.data.sources.source import Source, SourceCase, Volume
 from magicseg.data.splits import slices_per_subject
+from magicseg.data.workers import work
 from magicseg.errors import UserError, choose
 from magicseg.files import sha256, write_text
 
@@ -36,34 +40,76 @@ def read_prepared(dataset: str, root: Path) -> Manifest:
     return manifest
 
 
+def verify_prepared(dataset: str, root: Path) -> Manifest:
+    """Return the manifest of ``dataset`` in ``root`` after comparing every byte there with it.
+
+    Raises:
+        UserError: as ``read_prepared``; or files are missing, changed or not in the manifest: all are named.
+    """
+    manifest = read_prepared(dataset, root)
+    if problems := manifest.verify(root):
+        stamp.remove(root)  # a disk's errors leave sizes and times as they were
+        raise UserError(f"{' '.join(problems)} Prepare the data again: only these cases will be written.")
+    return manifest
+
+
 def prepare(
-    dataset: str, source: Path | None, root: Path, allow_missing: bool = False, quiet: bool = False
+    dataset: str,
+    source: Path | None,
+    root: Path,
+    allow_missing: bool = False,
+    quiet: bool = False,
+    workers: int | None = None,
 ) -> Manifest:
     """Write the prepared form of ``dataset`` to ``root`` and return its manifest.
 
-    Case files that are there and whose source and content have not changed are kept, so that an interrupted
-    preparation goes on and a second one does nothing. ``quiet`` leaves out progress bar and messages.
+    ``source`` is a folder, or a zip or tar archive. Case files that are there and whose source and content have not
+    changed are kept, so that an interrupted preparation goes on and a second one does nothing. ``quiet`` leaves out
+    progress bar and messages; ``workers`` is the number of processes (left out: as many as pay).
 
     Raises:
         UserError: unknown data set; source not found, damaged or not fit; cases missing and ``allow_missing`` false.
     """
-    form = FORMATS[choose("data set", dataset, FORMATS)]
-    found = form.find(source)
-    if not found.cases or (found.missing and not allow_missing):
-        raise UserError(_describe_missing(dataset, source, found))
-    known = _finished(dataset, root)
-    done = {case.name: known[case.name] for case in found.cases if _is_current(case, known.get(case.name), root)}
-    if not (root / FILE).is_file() or not len(done) == len(found.cases) == len(known):
-        _convert(found, done, len(form.classes), root, quiet)
-    cases = tuple(done[case.name] for case in found.cases)
-    notes = (*found.notes, *_count_notes(dataset, cases))
-    manifest = Manifest(dataset, form.classes, found.layout, cases, found.missing, notes)
-    already = (root / FILE).is_file() and Manifest.read(root) == manifest
-    if not already:
-        _finish(manifest, root)
+    choose("data set", dataset, FORMATS)
+    state = stamp.state_of(source)
+    already = stamp.fits(root, state)
+    if already:
+        manifest = read_prepared(dataset, root)
+    if not already or (manifest.missing and not allow_missing):
+        with as_folder(source, root.with_name(f".{root.name}.unpacked"), quiet) as folder:
+            found = _find(dataset, folder, source, allow_missing)
+            manifest, already = _prepare(dataset, found, root, quiet, workers)
+        stamp.write(root, state)
     if not quiet:
         print(_summary(manifest, root, already))
     return manifest
+
+
+def _find(dataset: str, folder: Path | None, source: Path | None, allow_missing: bool) -> Source:
+    found = FORMATS[dataset].find(folder)
+    if not found.cases or (found.missing and not allow_missing):
+        raise UserError(_describe_missing(dataset, source, found))
+    names = [case.name.lower() for case in found.cases]
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise UserError(f"{source} ({found.layout}) gives several cases the same name: {_shortened(twice)}.")
+    return found
+
+
+def _prepare(dataset: str, found: Source, root: Path, quiet: bool, workers: int | None) -> tuple[Manifest, bool]:
+    """Return the manifest and whether there was nothing to do."""
+    classes = found.classes or FORMATS[dataset].classes
+    known = _finished(dataset, root)
+    done = {case.name: known[case.name] for case in found.cases if _is_current(case, known.get(case.name), root)}
+    if not (root / FILE).is_file() or not len(done) == len(found.cases) == len(known):
+        _convert(found, done, len(classes), root, quiet, workers)
+    cases = tuple(done[case.name] for case in found.cases)
+    notes = (*found.notes, *_count_notes(dataset, cases))
+    manifest = Manifest(dataset, classes, found.layout, cases, found.missing, notes)
+    already = all((root / name).is_file() for name in (FILE, *REPORTS)) and Manifest.read(root) == manifest
+    if not already:
+        _finish(manifest, root)
+    return manifest, already
 
 
 def _finished(dataset: str, root: Path) -> dict[str, Case]:
@@ -88,23 +134,42 @@ def _is_current(case: SourceCase, known: Case | None, root: Path) -> bool:
     return path.is_file() and sha256(path) == known.sha256
 
 
-def _convert(found: Source, done: dict[str, Case], num_classes: int, root: Path, quiet: bool) -> None:
+def _convert(
+    found: Source, done: dict[str, Case], num_classes: int, root: Path, quiet: bool, workers: int | None
+) -> None:
     """Write the cases that are not in ``done`` and enter them there."""
     write_text(root / PROGRESS, "".join(_line(case) for case in done.values()))
     (root / FILE).unlink(missing_ok=True)  # a folder with a manifest is complete
+    todo = [case for case in found.cases if case.name not in done]
+    write = partial(_write, layout=found.layout, num_classes=num_classes, root=root)
     with (root / PROGRESS).open("a") as progress:
-        for case in tqdm(found.cases, desc=f"Preparing {root}", unit="case", disable=quiet):
-            if case.name not in done:
-                done[case.name] = _write(case, found.layout, num_classes, root)
-                progress.write(_line(done[case.name]))
-                progress.flush()
+        finished = work(write, todo, workers)
+        description, total = f"Preparing {root} from {found.layout}", len(found.cases)
+        for case in tqdm(finished, description, total, unit="case", initial=len(done), disable=quiet or None):
+            done[case.name] = case
+            progress.write(_line(case))
+            progress.flush()
 
 
 def _write(case: SourceCase, layout: str, num_classes: int, root: Path) -> Case:
-    volume = case.read()
+    volume, fingerprint = _read(case)
     files = [path.name for path in case.files]
-    source = {"layout": layout, "files": files, "fingerprint": case.fingerprint(), **case.facts}
-    return write_case(root, case.name, case.subject, volume.image, volume.label, volume.spacing, num_classes, source)
+    source = {"layout": layout, "files": files, "fingerprint": fingerprint, **case.facts}
+    if volume.instances is not None and volume.instances.shape == volume.label.shape:
+        source["unmatched_pixels"] = int(((volume.instances != 0) != (volume.label != 0)).sum())
+    return write_case(
+        root, case.name, case.subject, volume.image, volume.label, volume.spacing, num_classes, source, volume.instances
+    )
+
+
+def _read(case: SourceCase) -> tuple[Volume, str]:
+    try:
+        return case.read(), case.fingerprint()
+    except UserError:
+        raise
+    except Exception as error:  # the libraries that decode foreign files raise every kind
+        files = ", ".join(map(str, case.files[:2]))
+        raise UserError(f"{case.name} cannot be read from {files}: {type(error).__name__}: {error}") from error
 
 
 def _line(case: Case) -> str:
@@ -112,7 +177,12 @@ def _line(case: Case) -> str:
 
 
 def _finish(manifest: Manifest, root: Path) -> None:
-    write_text(root / "report.txt", report(manifest))
+    """Remove what no case names, then write reports and manifest."""
+    known = {root / case.file for case in manifest.cases}
+    for path in (root / "cases").iterdir():
+        if path not in known and ".npz" in path.name:  # of an earlier source, or left by a killed process
+            path.unlink()
+    write_reports(manifest, root)
     manifest.write(root)
     (root / PROGRESS).unlink(missing_ok=True)
 

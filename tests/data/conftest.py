@@ -16,19 +16,30 @@ VERIFICATION = PROJECT / "data" / "verification"
 UNPACK = PROJECT.parent / "shared" / "data" / "unpack.py"
 
 
-@pytest.fixture(scope="session")
-def acdc_source():
-    """Folder with the real ACDC in the SSL4MIS layout."""
+def _unpacked(name):
     if "MAGICSEG_DATA" in os.environ:
-        folder = Path(os.environ["MAGICSEG_DATA"]) / "acdc"
+        folder = Path(os.environ["MAGICSEG_DATA"]) / name
         if not folder.is_dir():
-            pytest.skip(f"MAGICSEG_DATA holds no folder acdc: {folder}")
+            pytest.skip(f"MAGICSEG_DATA holds no folder {name}: {folder}")
         return folder
-    if not (UNPACK.parent / "acdc.tar.xz").is_file():
-        pytest.skip("needs the real ACDC: set MAGICSEG_DATA to the folder that holds acdc/")
-    VERIFICATION.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, str(UNPACK), str(VERIFICATION), "acdc"], check=True, stdout=subprocess.DEVNULL)
-    return VERIFICATION / "acdc"
+    if not (VERIFICATION / name).is_dir():
+        if not UNPACK.is_file():
+            pytest.skip(f"needs real data: set MAGICSEG_DATA to the folder that holds {name}/")
+        VERIFICATION.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, str(UNPACK), str(VERIFICATION), name], check=True, stdout=subprocess.DEVNULL)
+    return VERIFICATION / name
+
+
+@pytest.fixture(scope="session")
+def verification():
+    """Return a function that gives the folder of a set of real data by its name, or skips the test."""
+    return _unpacked
+
+
+@pytest.fixture(scope="session")
+def acdc_source(verification):
+    """Folder with the real ACDC in the SSL4MIS layout."""
+    return verification("acdc")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from tiny_acdc import (
     write_h5,
     write_h5_slices,
     write_h5_volumes,
+    write_mtunet,
     write_nifti,
     write_official,
 )
@@ -65,14 +66,16 @@ def test_frames_are_named_by_order_and_the_phase_comes_from_info(tmp_path, frame
     assert [case.facts["phase"] for case in cases] == expected
 
 
-def test_both_layouts_give_equal_arrays(tmp_path):
+def test_all_layouts_give_equal_arrays(tmp_path):
     write_official(tmp_path / "nifti", 1)
     write_h5_volumes(tmp_path / "volumes", 1)
     write_h5_slices(tmp_path / "slices", 1)
     write_h5_slices(tmp_path / "from_zero", 1, first=0, below="data/slices")
+    write_mtunet(tmp_path / "npz_volumes", 1, whole=True)
+    write_mtunet(tmp_path / "npz_slices", 1, whole=False)
     official = read_all(tmp_path / "nifti")
     assert list(official) == ["patient001_frame01", "patient001_frame02"]
-    for folder in ("volumes", "slices", "from_zero"):
+    for folder in ("volumes", "slices", "from_zero", "npz_volumes", "npz_slices"):
         h5 = read_all(tmp_path / folder)
         assert list(h5) == list(official)
         for name, volume in h5.items():
@@ -175,7 +178,7 @@ def test_a_folder_without_acdc_says_what_was_expected(tmp_path):
 def test_both_layouts_in_one_folder_are_refused(tmp_path):
     write_official(tmp_path, 1)
     write_h5_volumes(tmp_path, 1)
-    with pytest.raises(UserError, match="both as h5 and as NIfTI"):
+    with pytest.raises(UserError, match="ACDC data in 2 layouts: official NIfTI, SSL4MIS h5"):
         acdc.find(tmp_path)
 
 
@@ -258,7 +261,7 @@ def test_a_flipped_bit_in_h5_voxels_is_found(tmp_path):
         (scaled(raw_volume(0)[0]) * 255, raw_volume(0)[1], r"ranges from 0 to 255; allowed are values in \[0, 1\]"),
         (np.full((3, 8, 6), np.nan), raw_volume(0)[1], "144 NaN or infinite"),
         (scaled(raw_volume(0)[0]), raw_volume(0)[1][:, :4], "must have the same shape"),
-        (scaled(raw_volume(0)[0])[0], raw_volume(0)[1][0], "has 2 axes; its name says that it has 3"),
+        (scaled(raw_volume(0)[0])[0], raw_volume(0)[1][0], "an array has 2 axes; its name says that it has 3"),
     ],
 )
 def test_unfit_h5_content_is_named(tmp_path, image, label, message):
@@ -278,6 +281,39 @@ def test_slices_of_different_size_are_named(tmp_path):
     path = "data/patient001_frame01_slice_2.h5"
     write_h5(tmp_path / path, np.zeros((8, 7), np.float32), np.zeros((8, 7), np.uint8))
     refuses(tmp_path, path, r"has shape \(8, 7\), but patient001_frame01_slice_1.h5 has \(8, 6\)")
+
+
+def test_mtunet_files_tell_the_phase_and_missing_ones_are_named(tmp_path):
+    write_mtunet(tmp_path, 90, whole=True)
+    write_mtunet(tmp_path, 91, whole=False)
+    (tmp_path / "ACDC/train/case_091_sliceES_1.npz").unlink()
+    source = acdc.find(tmp_path)
+    assert source.layout == "MT-UNet npz"
+    assert [(case.name, case.subject, case.facts) for case in source.cases] == [
+        ("patient090_frame01", "patient090", {"phase": "ED"}),
+        ("patient090_frame02", "patient090", {"phase": "ES"}),
+        ("patient091_frame01", "patient091", {"phase": "ED"}),
+    ]
+    assert source.missing["patient091_frame02"] == "no slice 1"
+    assert source.missing["patient001_frame01"] == "neither a volume nor slices are there"
+
+
+def test_mtunet_images_beyond_one_are_scaled_by_their_volume(tmp_path):
+    write_mtunet(tmp_path, 1, whole=False, scale=lambda image: image)
+    np.testing.assert_array_equal(read_all(tmp_path)["patient001_frame01"].image, scaled(raw_volume(10)[0]))
+
+
+def test_a_cut_off_npz_is_named(tmp_path):
+    write_mtunet(tmp_path, 1, whole=True)
+    path = tmp_path / "ACDC/test/case_001_volume_ED.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+    refuses(tmp_path, "case_001_volume_ED.npz", "is damaged or no npz file")
+
+
+def test_end_diastole_is_the_first_frame_in_the_real_files(real_acdc):
+    """The left ventricle is larger in frame 01 of every patient, so that MT-UNet's ED is frame 01."""
+    cases = {case.name: case.label_counts[3] for case in real_acdc[1].cases}
+    assert all(cases[f"patient{n:03d}_frame01"] > cases[f"patient{n:03d}_frame02"] for n in range(1, 101))
 
 
 def test_the_real_acdc_is_complete(acdc_source):

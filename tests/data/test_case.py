@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from magicseg.data.case import Case, check_arrays, load_case, write_case
+from magicseg.data.case import Case, check_arrays, load_case, load_instances, write_case
 from magicseg.errors import UserError
 
 IMAGE = np.array([[[0, 0.5], [1, 0.25]], [[0.5, 0.5], [0.5, 0.5]], [[0, 0], [0, 0.75]]], np.float32)
@@ -83,19 +84,22 @@ def replace_file(tmp_path, case, **arrays):
     np.savez_compressed(tmp_path / case.file, **arrays)
 
 
-def test_files_with_unfit_content_are_named(tmp_path, case):
-    where = str(tmp_path / case.file)
-    replace_file(tmp_path, case, image=with_value(IMAGE, np.nan), label=LABEL)
-    with pytest.raises(UserError, match=f"^{where}: .*NaN"):
-        load_case(tmp_path, case)
-    replace_file(tmp_path, case, image=IMAGE, label=with_value(LABEL, 7))
-    with pytest.raises(UserError, match=f"^{where}: the label holds the values 7"):
-        load_case(tmp_path, case)
-    replace_file(tmp_path, case, image=IMAGE[:2], label=LABEL[:2])
-    with pytest.raises(UserError, match=r"shape \(2, 2, 2\); the manifest says \(3, 2, 2\)"):
-        load_case(tmp_path, case)
-    replace_file(tmp_path, case, img=IMAGE, label=LABEL)
-    with pytest.raises(UserError, match="holds the arrays img, label; expected are image, label"):
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"image": IMAGE},
+        {"image": IMAGE, "label": LABEL, "instances": LABEL},
+        {"img": IMAGE, "label": LABEL},
+        {"image": IMAGE, "label": LABEL.astype(np.int8)},
+        {"image": IMAGE.view(np.int32), "label": LABEL},
+        {"image": IMAGE, "label": LABEL.reshape(3, 1, 4)},
+        {"image": with_value(IMAGE, 0.125), "label": LABEL},
+        {"image": IMAGE, "label": with_value(LABEL, 2)},
+    ],
+)
+def test_files_that_hold_anything_else_are_named(tmp_path, case, arrays):
+    replace_file(tmp_path, case, **arrays)
+    with pytest.raises(UserError, match=f"^{tmp_path / case.file} does not hold the values that were prepared"):
         load_case(tmp_path, case)
 
 
@@ -139,6 +143,14 @@ def test_a_flipped_byte_is_an_error_or_does_no_harm(tmp_path, case, position, fl
         np.testing.assert_array_equal(label, LABEL)
 
 
+def test_a_member_that_is_no_array_is_refused(tmp_path, case):
+    with zipfile.ZipFile(tmp_path / case.file, "w") as archive:
+        archive.writestr("image.npy", bytes(100))
+        archive.writestr("label.npy", bytes(100))
+    with pytest.raises(UserError, match="does not hold the values that were prepared"):
+        load_case(tmp_path, case)
+
+
 def test_a_file_cut_off_anywhere_is_an_error(tmp_path, case):
     good = (tmp_path / case.file).read_bytes()
     damaged = dataclasses.replace(case, file="cases/damaged.npz")
@@ -153,3 +165,113 @@ def test_a_full_or_forbidden_folder_is_a_users_matter(tmp_path):
     tmp_path.write_text("a file where the folder should be")
     with pytest.raises(UserError, match="Cannot write"):
         write_case(tmp_path, "a", "a", IMAGE, LABEL, None, 4, {})
+
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (1, 5, 4, 3)).astype(np.uint8)
+MASK = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 1], [2, 2, 0, 1]], np.uint8)[None]
+IDS = np.array([[0, 0, 7, 7], [0, 0, 7, 7], [0, 0, 0, 0], [40, 40, 0, 9], [40, 40, 0, 9]])[None]
+
+
+def write(tmp_path, image=RGB, label=MASK, instances=IDS, name="a"):
+    return write_case(tmp_path, name, "a", image, label, None, 3, {}, instances)
+
+
+def test_a_colour_image_with_instances(tmp_path):
+    case = write(tmp_path)
+    assert (case.shape, case.channels, case.instances, case.merged) == ((1, 5, 4), 3, 3, False)
+    assert case.intensity == (RGB.min(), RGB.max())
+    assert case.label_counts == (10, 6, 4)
+    image, label = load_case(tmp_path, case)
+    np.testing.assert_array_equal(image, RGB)
+    np.testing.assert_array_equal(label, MASK)
+    assert (image.dtype, label.dtype) == (np.uint8, np.uint8)
+
+
+def test_instances_are_numbered_in_the_order_of_their_ids(tmp_path):
+    instances = load_instances(tmp_path, write(tmp_path))
+    assert instances.dtype == np.uint16
+    np.testing.assert_array_equal(instances, np.select([IDS == 7, IDS == 9, IDS == 40], [1, 2, 3]))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint16, np.float64, bool])
+def test_instances_may_come_as_any_whole_numbers(tmp_path, kind):
+    ids = IDS.astype(kind)
+    expected = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
+    np.testing.assert_array_equal(load_instances(tmp_path, write(tmp_path, instances=ids)), expected)
+
+
+def test_a_slice_full_of_instances_or_without_any(tmp_path):
+    full = write(tmp_path, instances=IDS + 1)  # 0 does not occur
+    assert full.instances == 4
+    assert load_instances(tmp_path, full).min() == 1
+    empty = write(tmp_path, instances=IDS * 0)
+    assert (empty.instances, load_instances(tmp_path, empty).any()) == (0, False)
+
+
+def test_no_instance_map_is_not_the_same_as_no_instance(tmp_path):
+    case = write(tmp_path, instances=None)
+    assert case.instances is None
+    assert load_instances(tmp_path, case) is None
+    assert case.content != write(tmp_path, instances=IDS * 0).content
+
+
+@pytest.mark.parametrize(
+    ("image", "instances", "message"),
+    [
+        (RGB.astype(np.float32) / 255, IDS, "the RGB image holds float32 values; allowed are uint8 only"),
+        (RGB.astype(np.uint16), IDS, "the RGB image holds uint16"),
+        (RGB[..., 0].astype(np.int16), IDS, r"the grey image holds int16 values; allowed are uint8, or floating point"),
+        (RGB[..., 0] > 9, IDS, "the grey image holds bool"),
+        (RGB[..., 0] * 1j, IDS, "the grey image holds complex128"),
+        (RGB[..., :2], IDS, "an RGB image has one more axis of 3 channels"),
+        (RGB, IDS[:, :4], r"instances have shape \(1, 4, 4\) and the label \(1, 5, 4\)"),
+        (RGB, -IDS, "the instances hold -40"),
+        (RGB, IDS / 2, "the instances hold float64 values; allowed are whole numbers"),
+        (RGB, np.where(IDS == 9, np.nan, IDS), "the instances hold float64 values; allowed are whole numbers"),
+        (RGB, IDS.astype("S3"), "the instances hold .S3 values"),
+    ],
+)
+def test_unfit_colours_and_instances_are_refused(tmp_path, image, instances, message):
+    with pytest.raises(UserError, match=f"^a: .*{message}"):
+        write(tmp_path, image=image, instances=instances)
+    assert not (tmp_path / "cases").exists()
+
+
+def test_too_many_instances_are_refused(tmp_path):
+    ids = np.arange(65537).reshape(1, 1, -1)
+    with pytest.raises(UserError, match="holds 65537 instances; allowed are at most 65535"):
+        write_case(
+            tmp_path, "a", "a", np.zeros(ids.shape, np.uint8), np.ones(ids.shape, np.uint8), None, 2, {}, ids + 1
+        )
+
+
+def test_grey_bytes_stay_bytes(tmp_path):
+    case = write(tmp_path, image=RGB[..., 0])
+    assert case.channels == 1
+    assert load_case(tmp_path, case)[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "a b", "ä", "a\n", "-a"])
+def test_names_that_are_no_file_names_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match="cannot name a case"):
+        write(tmp_path, name=name)
+
+
+def test_merged_classes_count_as_one(tmp_path):
+    case = write(tmp_path)
+    merged = case.merge_classes()
+    assert merged.label_counts == (10, 10)
+    image, label = load_case(tmp_path, merged)
+    np.testing.assert_array_equal(image, RGB)
+    np.testing.assert_array_equal(label, MASK > 0)
+    assert label.dtype == np.uint8
+    np.testing.assert_array_equal(load_instances(tmp_path, merged), load_instances(tmp_path, case))
+    assert merged.content != case.content
+
+
+def test_a_merged_case_is_still_checked(tmp_path):
+    merged = write(tmp_path).merge_classes()
+    write(tmp_path, label=np.roll(MASK, 1))
+    with pytest.raises(UserError, match="does not hold the values that were prepared"):
+        load_case(tmp_path, merged)

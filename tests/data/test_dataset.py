@@ -1,4 +1,4 @@
-"""Slices and batches: the same for any number of workers, and as TransUNet's augmentation says."""
+"""Slices and batches: the same for any number of workers and kind of image, and as TransUNet's augmentation says."""
 
 import multiprocessing
 import pickle
@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from magicseg.data import EpochBatches, SliceDataset, cases_to_slices, load_case, resize_image, resize_label
-from magicseg.data import dataset as dataset_module
-from magicseg.data.transforms import rotate
+from magicseg.data import AUGMENTATIONS, EpochBatches, Preprocessing, SliceDataset, cases_to_slices, load_case
+from magicseg.data.case import write_case
+from magicseg.data.geometry import rotate
+from magicseg.errors import UserError
 from magicseg.seeding import generator
 
 SIZE = (16, 16)
@@ -22,8 +23,20 @@ def cases(make_case):
 
 
 @pytest.fixture
+def images(tmp_path):
+    """RGB cases of one slice each."""
+    rng = np.random.default_rng(0)
+    shapes = [(20, 14), (12, 18), (16, 24)]
+    arrays = [(rng.integers(0, 256, (1, *s, 3)).astype(np.uint8), rng.integers(0, 2, (1, *s))) for s in shapes]
+    return [write_case(tmp_path, f"i{n}", f"i{n}", *pair, None, 2, {}) for n, pair in enumerate(arrays)]
+
+
+@pytest.fixture
 def build(cases, tmp_path):
-    return lambda size=SIZE, augment=True, seed=1: SliceDataset(cases, tmp_path, size, augment, seed)
+    def built(size=SIZE, augment="transunet", seed=1):
+        return SliceDataset(cases, tmp_path, Preprocessing(size), augment, seed)
+
+    return built
 
 
 def test_slices_are_counted_through_the_cases(cases):
@@ -32,15 +45,38 @@ def test_slices_are_counted_through_the_cases(cases):
 
 @pytest.mark.parametrize("size", [SIZE, (16, 24)])
 def test_without_augmentation_a_slice_is_resized(build, cases, tmp_path, size):
-    slices = build(size, augment=False)
+    slices, alone = build(size, augment="none"), Preprocessing(size)
     assert len(slices) == 5
     image, label = load_case(tmp_path, cases[1])
     x, y = slices[0, 4]
     assert (x.shape, x.dtype) == ((1, *size), torch.float32)
     assert (y.shape, y.dtype) == (size, torch.int64)
-    np.testing.assert_array_equal(x[0].numpy(), resize_image(image[1], size))
-    np.testing.assert_array_equal(y.numpy(), resize_label(label[1], size))
+    np.testing.assert_array_equal(x.numpy(), alone.image(image[1]))
+    np.testing.assert_array_equal(y.numpy(), alone.label(label[1]))
     assert torch.equal(slices[7, 4][0], x)
+
+
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
+@pytest.mark.parametrize("resize", ["spline", "bilinear"])
+def test_rgb_images_are_normalised_and_contiguous(images, tmp_path, augment, resize):
+    preprocessing = Preprocessing((12, 16), resize, "imagenet")
+    slices = SliceDataset(images, tmp_path, preprocessing, augment, seed=1)
+    for epoch in range(6):
+        for index in range(len(slices)):
+            x, y = slices[epoch, index]
+            assert (x.shape, x.dtype, x.is_contiguous()) == ((3, 12, 16), torch.float32, True)
+            assert (y.shape, y.dtype, y.is_contiguous()) == ((12, 16), torch.int64, True)
+            assert -3.5 < x.min() < x.max() < 4
+            assert set(y.unique().tolist()) <= {0, 1}
+    if augment == "none":
+        image, label = load_case(tmp_path, images[2])
+        np.testing.assert_array_equal(slices[0, 2][0].numpy(), preprocessing.image(image[0]))
+        np.testing.assert_array_equal(slices[0, 2][1].numpy(), preprocessing.label(label[0]))
+
+
+def test_an_unknown_augmentation_is_answered_with_the_nearest(build):
+    with pytest.raises(UserError, match=r"Unknown augmentation 'transnet'\. Did you mean transunet"):
+        build(augment="transnet")
 
 
 def expected(image, label, size, seed, epoch, index):
@@ -53,7 +89,7 @@ def expected(image, label, size, seed, epoch, index):
     elif rng.random() < 0.5:
         branch, angle = "rotate", int(rng.integers(-20, 20))
         image, label = rotate(image, angle), rotate(label, angle)
-    return branch, resize_image(image, size), resize_label(label, size)
+    return branch, Preprocessing(size).image(image), Preprocessing(size).label(label)
 
 
 @pytest.mark.parametrize("size", [SIZE, (15, 15), (16, 24)])
@@ -65,29 +101,15 @@ def test_augmentation_is_that_of_transunet(build, cases, tmp_path, size):
             image, label = (array[number] for array in volumes[position])
             branch, image, label = expected(image, label, size, 1, epoch, index)
             x, y = slices[epoch, index]
-            np.testing.assert_allclose(x[0].numpy(), image, atol=1e-6)
+            np.testing.assert_allclose(x.numpy(), image, atol=1e-6)
             np.testing.assert_array_equal(y.numpy(), label)
             seen.add(branch)
     assert seen == {"none", "turn", "rotate"}
 
 
-def test_how_often_and_how_far(build, monkeypatch):
-    """Half of the slices are turned, a quarter rotated by -20 to 19 degrees; all turns, axes and angles occur."""
-    turns, angles = [], []
-    monkeypatch.setattr(dataset_module, "rotate_and_flip", lambda array, *drawn: turns.append(drawn) or array)
-    monkeypatch.setattr(dataset_module, "rotate", lambda array, angle: angles.append(angle) or array)
-    slices = build()
-    for epoch in range(800):
-        for index in range(5):
-            slices[epoch, index]
-    assert len(turns) / 2 == pytest.approx(2000, abs=150)  # 4000 slices, five standard deviations
-    assert len(angles) / 2 == pytest.approx(1000, abs=150)
-    assert set(turns) == {(k, axis) for k in range(4) for axis in range(2)}
-    assert set(angles) == set(range(-20, 20))
-
-
-def test_the_draw_depends_on_seed_epoch_and_slice_alone(build):
-    first, again, other = build(), build(), build(seed=2)
+@pytest.mark.parametrize("augment", ["transunet", "uctransnet", "transfuse"])
+def test_the_draw_depends_on_seed_epoch_and_slice_alone(build, augment):
+    first, again, other = build(augment=augment), build(augment=augment), build(augment=augment, seed=2)
     keys = [(epoch, index) for epoch in range(8) for index in range(5)]
     backwards = {key: again[key] for key in reversed(keys)}
     assert all(torch.equal(a, b) for key in keys for a, b in zip(first[key], backwards[key], strict=True))
@@ -95,8 +117,12 @@ def test_the_draw_depends_on_seed_epoch_and_slice_alone(build):
     assert any(not torch.equal(first[0, index][0], first[1, index][0]) for index in range(5))
 
 
-def test_changing_a_batch_does_not_change_the_cache(build):
-    for augment in (False, True):
+@pytest.mark.filterwarnings("ignore:.*cannot be written to")
+@pytest.mark.parametrize("writable", [True, False])
+def test_changing_a_batch_does_not_change_the_cache(build, tmp_path, writable):
+    if not writable:
+        (tmp_path / "cache").write_text("no folder can be made here")
+    for augment in AUGMENTATIONS:
         slices = build((20, 14), augment)  # the first case's own size: nothing is resized
         for epoch in range(4):
             before = slices[epoch, 0][0].clone()
@@ -105,17 +131,9 @@ def test_changing_a_batch_does_not_change_the_cache(build):
             assert torch.equal(slices[epoch, 0][0], before)
 
 
-def test_each_volume_is_read_once(build, monkeypatch):
-    read = []
-    monkeypatch.setattr(dataset_module, "load_case", lambda root, case: read.append(case.name) or load_case(root, case))
-    slices = build()
-    for epoch in range(3):
-        for index in range(5):
-            slices[epoch, index]
-    assert read == ["a_frame01", "b_frame01"]
-
-
-def test_a_copy_for_a_worker_carries_no_arrays(build):
+@pytest.mark.filterwarnings("ignore:.*cannot be written to")
+def test_a_copy_for_a_worker_carries_no_arrays(build, tmp_path):
+    (tmp_path / "cache").write_text("no folder can be made here")
     slices = build()
     empty = len(pickle.dumps(slices))
     x = slices[0, 0][0]
@@ -139,15 +157,37 @@ def epochs(dataset, workers, context=None, count=3):
     return result
 
 
-@pytest.mark.parametrize(("workers", "context"), [(1, "fork"), (2, "fork"), (2, "spawn")])
-def test_batches_do_not_depend_on_workers(build, workers, context):
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize(
+    ("workers", "context", "augment"),
+    [
+        *[(workers, "fork", augment) for workers in (1, 2, 4) for augment in ("transunet", "uctransnet", "transfuse")],
+        (2, "spawn", "transunet"),
+    ],
+)
+def test_batches_do_not_depend_on_workers(build, augment, workers, context):
     if context not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {context}")
-    alone, shared = epochs(build(), 0), epochs(build(), workers, context)
+    alone = epochs(build(augment=augment), 0)
+    shared = epochs(build(augment=augment), workers, context)
     assert len(alone) == 9
     for (x, y), (x_shared, y_shared) in zip(alone, shared, strict=True):
         assert torch.equal(x, x_shared)
         assert torch.equal(y, y_shared)
+
+
+def test_batches_do_not_depend_on_threads_nor_on_the_cache(images, tmp_path):
+    def epoch(threads):
+        torch.set_num_threads(threads)
+        return epochs(SliceDataset(images, tmp_path, Preprocessing((192, 256)), "transfuse", seed=1), 0)
+
+    before = torch.get_num_threads()
+    try:
+        first, cached, threaded = epoch(1), epoch(1), epoch(2)
+    finally:
+        torch.set_num_threads(before)
+    for other in (cached, threaded):
+        assert all(torch.equal(x, x_other) for (x, _), (x_other, _) in zip(first, other, strict=True))
 
 
 def keys(batches):

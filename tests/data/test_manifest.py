@@ -87,3 +87,43 @@ def test_verify_finds_any_changed_byte(tmp_path, manifest, position, flip):
     path.write_bytes(bad)
     assert [problem.split()[0] for problem in manifest.verify(tmp_path)] == [str(path)]
     path.write_bytes(good)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
+def test_any_changed_byte_of_the_manifest_is_found(tmp_path, manifest, position, flip):
+    path = tmp_path / "manifest.json"
+    good = path.read_bytes()
+    bad = bytearray(good)
+    bad[int(position * len(good))] ^= flip
+    path.write_bytes(bad)
+    try:
+        problems = Manifest.read(tmp_path).verify(tmp_path)
+    except UserError as error:
+        problems = [str(error)]
+    assert [problem.split()[0] for problem in problems] == [str(path)]
+    path.write_bytes(good)
+
+
+def test_a_manifest_changed_by_hand_is_refused(tmp_path, manifest):
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    del content["cases"][1]
+    (tmp_path / "manifest.json").write_text(json.dumps(content, indent=2) + "\n")
+    with pytest.raises(UserError, match=r"manifest\.json has been changed since it was written\. Delete it"):
+        Manifest.read(tmp_path)
+
+
+def test_verify_names_files_that_are_not_in_the_manifest(tmp_path, manifest):
+    (tmp_path / "cases/stranger.npz").touch()
+    (tmp_path / "cases/below").mkdir()
+    assert manifest.verify(tmp_path) == [
+        f"{tmp_path / 'cases/below'} is not in the manifest.",
+        f"{tmp_path / 'cases/stranger.npz'} is not in the manifest.",
+    ]
+
+
+def test_merged_classes_have_another_digest(manifest):
+    merged = manifest.merged("heart")
+    assert merged.classes == ("background", "heart")
+    assert all(len(case.label_counts) == 2 for case in merged.cases)
+    assert merged.digest != manifest.digest

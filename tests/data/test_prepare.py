@@ -1,16 +1,24 @@
 """Preparing: complete or not there, restartable, and honest about what is missing or odd."""
 
 import json
+import os
+import pickle
 import runpy
+import shutil
 import sys
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_acdc import raw_volume, scaled, write_h5, write_h5_slices, write_h5_volumes, write_official
+from tiny_acdc import raw_volume, scaled, write_h5_slices, write_h5_volumes, write_official
+from tiny_sources import SOURCES
 
-from magicseg.data import Manifest, load_case, prepare, read_prepared
-from magicseg.data.sources.source import SourceCase
+from magicseg.data import Manifest, archives, load_case, load_instances, prepare, read_prepared
+from magicseg.data.prepare import verify_prepared
+from magicseg.data.sources import FORMATS
+from magicseg.data.sources.source import DatasetFormat, Source, SourceCase, Volume
 from magicseg.errors import UserError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
@@ -34,11 +42,11 @@ def reads(monkeypatch):
     module = sys.modules[prepare.__module__]
     write, written, stop = module._write, [], []
 
-    def counted(case: SourceCase, *args):
+    def counted(case: SourceCase, **options):
         if case.name in stop:
             raise KeyboardInterrupt
         written.append(case.name)
-        return write(case, *args)
+        return write(case, **options)
 
     monkeypatch.setattr(module, "_write", counted)
     return written, stop
@@ -66,7 +74,13 @@ def test_prepared_form_is_complete_and_true_to_the_source(source, root):
     origin = manifest.cases[3].source
     assert (origin["layout"], origin["phase"]) == ("official NIfTI", "ES")
     assert origin["files"] == ["patient002_frame12.nii.gz", "patient002_frame12_gt.nii.gz"]
-    assert sorted(path.name for path in root.iterdir()) == ["cases", "manifest.json", "report.txt"]
+    assert sorted(path.name for path in root.iterdir()) == [
+        "cases",
+        "manifest.json",
+        "report.html",
+        "report.txt",
+        "stamp.txt",
+    ]
     assert sorted(path.stem for path in (root / "cases").iterdir()) == NAMES
 
 
@@ -181,7 +195,10 @@ def test_a_source_without_any_usable_case_is_refused(tmp_path, root):
 def test_missing_cases_are_in_manifest_and_report(source, root):
     manifest = go(source, root)
     assert len(manifest.missing) == 196
-    assert "- patient003_frame01 is missing: the patient is not there." in (root / "report.txt").read_text()
+    assert (
+        "- missing (the patient is not there): patient003_frame01, patient003_frame02,"
+        in (root / "report.txt").read_text()
+    )
 
 
 def test_a_damaged_source_file_stops_and_what_was_done_is_kept(source, root, reads):
@@ -196,38 +213,196 @@ def test_a_damaged_source_file_stops_and_what_was_done_is_kept(source, root, rea
     assert reads[0] == NAMES[2:]
 
 
-def test_report_lists_every_finding(tmp_path, root):
-    image, label = raw_volume(0)
-    write_h5(tmp_path / "h5/patient001_frame01.h5", scaled(image), label)
-    label[label == 1] = 2
-    label[2] = 0
-    write_h5(tmp_path / "h5/patient001_frame02.h5", scaled(image), label)
-    go(tmp_path / "h5", root)
-    report = (root / "report.txt").read_text()
-    assert "2 cases of 1 subjects, 6 slices" in report
-    assert "- patient001 has 6 slices; the published lists have 20." in report
-    assert "- 3 slices in 2 cases have no label (background only)." in report
-    assert "- patient001_frame02 has no voxel of RV." in report
-    assert "- 2 cases come without voxel spacing" in report
-    line = next(line for line in report.splitlines() if line.startswith("patient001_frame02"))
-    counts = " ".join(map(str, np.bincount(label.ravel(), minlength=4)))
-    assert line.split(maxsplit=1)[1].split() == [
-        "3",
-        "x",
-        "8",
-        "x",
-        "6",
-        "unknown",
-        "0.000",
-        "..",
-        "1.000",
-        *counts.split(),
-    ]
+def touch(folder):
+    for path in folder.rglob("*"):
+        os.utime(path, (1e9, 1e9))
 
 
-def test_report_gives_the_spacing(source, root):
+def test_new_times_alone_change_nothing(source, root, reads):
+    first = go(source, root)
+    reads[0].clear()
+    touch(source)
+    touch(root)
+    cases = {path: path.stat().st_mtime_ns for path in (root / "cases").iterdir()}
+    assert go(source, root) == first
+    assert reads[0] == []
+    assert {path: path.stat().st_mtime_ns for path in (root / "cases").iterdir()} == cases
+
+
+def test_a_moved_source_is_the_same_source(source, root, reads, capsys):
     go(source, root)
-    assert "10, 1.5, 1.25" in (root / "report.txt").read_text()
+    source.rename(source.with_name("elsewhere"))
+    prepare("acdc", source.with_name("elsewhere"), root, allow_missing=True)
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_nothing_is_read_the_second_time(source, root, monkeypatch):
+    first = go(source, root)
+    monkeypatch.setitem(FORMATS, "acdc", replace(FORMATS["acdc"], find=None))
+    monkeypatch.setattr(SourceCase, "fingerprint", None)
+    assert go(source, root) == first
+
+
+def test_a_new_file_in_the_source_is_seen(source, root):
+    assert len(go(source, root).cases) == 4
+    write_official(source, 3)
+    assert len(go(source, root).cases) == 6
+
+
+def test_cases_that_are_gone_from_the_source_are_removed(source, root):
+    go(source, root)
+    shutil.rmtree(source / "patient002")
+    (root / "cases/.patient001_frame01.npz.k3l1").touch()  # of a process that was killed while it wrote
+    manifest = go(source, root)
+    assert sorted(path.stem for path in (root / "cases").iterdir()) == NAMES[:2]
+    assert manifest.verify(root) == []
+
+
+def test_missing_cases_are_an_error_the_second_time_too(source, root):
+    go(source, root)
+    with pytest.raises(UserError, match="lacks 196 of the 200 cases"):
+        prepare("acdc", source, root, quiet=True)
+    assert go(source, root).verify(root) == []
+
+
+def test_a_deleted_report_is_written_again(source, root):
+    go(source, root)
+    (root / "report.html").unlink()
+    go(source, root)
+    assert (root / "report.html").is_file()
+
+
+def spoil(path):
+    """Change a byte as a failing disk does: size and time stay."""
+    facts, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def test_a_spoiled_byte_is_found_and_mended(source, root, reads):
+    manifest = go(source, root)
+    reads[0].clear()
+    path = root / manifest.cases[2].file
+    spoil(path)
+    with pytest.raises(UserError, match=f"{path} has changed since it was prepared.*only these cases will be written"):
+        verify_prepared("acdc", root)
+    go(source, root)
+    assert reads[0] == [NAMES[2]]
+    assert verify_prepared("acdc", root) == manifest
+
+
+def pack(source, archive):
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(source, "ACDC")
+    return archive
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar", "xztar"])
+def test_an_archive_is_as_good_as_its_folder(source, root, tmp_path, kind):
+    archive = shutil.make_archive(str(tmp_path / "download"), kind, source)
+    assert go(Path(archive), root).digest == go(source, tmp_path / "other").digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["source", "prepared", "other", Path(archive).name]
+    )
+
+
+def test_an_archive_is_not_even_unpacked_the_second_time(source, root, tmp_path, monkeypatch, capsys):
+    archive = pack(source, tmp_path / "download.tar.gz")
+    first = go(archive, root)
+    monkeypatch.setattr(archives, "unpack", None)
+    assert prepare("acdc", archive, root, allow_missing=True) == first
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_an_interrupted_archive_leaves_nothing_and_goes_on(source, root, tmp_path, reads):
+    archive = pack(source, tmp_path / "download.tar.gz")
+    reads[1].append(NAMES[2])
+    with pytest.raises(KeyboardInterrupt):
+        go(archive, root)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["download.tar.gz", "prepared", "source"]
+    reads[1].clear()
+    reads[0].clear()
+    go(archive, root)
+    assert reads[0] == NAMES[2:]
+
+
+def test_errors_in_an_archive_name_the_archive(source, root, tmp_path):
+    path = source / "patient002/patient002_frame01.nii.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    archive = pack(source, tmp_path / "download.tar.gz")
+    with pytest.raises(UserError, match=f"^{archive}/ACDC/patient002/patient002_frame01.nii.gz is damaged"):
+        go(archive, root)
+
+
+def test_several_workers_prepare_the_same(source, root, tmp_path):
+    assert go(source, root, workers=2) == go(source, tmp_path / "alone", workers=1)
+    assert verify_prepared("acdc", root).cases
+
+
+def test_an_error_in_a_worker_is_shown_as_it_is(source, root):
+    path = source / "patient002/patient002_frame01.nii.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=f"^{path} is damaged"):
+        go(source, root, workers=2)
+    assert not (root / "manifest.json").exists()
+
+
+def test_a_folder_that_cannot_be_read_is_named(source, root, monkeypatch):
+    closed, scan = source / "patient002", os.scandir
+
+    def scandir(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match=rf"^{closed} cannot be read \(Permission denied\)\. Make it readable"):
+        go(source, root)
+    assert not root.exists()
+
+
+def test_a_link_to_a_folder_above_does_no_harm(source, root):
+    (source / "again").symlink_to(source, target_is_directory=True)
+    go(source, root)
+
+
+def test_what_no_one_foresaw_names_the_case(source, root, monkeypatch):
+    monkeypatch.setattr(SourceCase, "fingerprint", lambda _: 1 / 0)
+    with pytest.raises(
+        UserError, match=r"patient001_frame01 cannot be read from .*_gt\.nii\.gz: ZeroDivisionError: div"
+    ):
+        go(source, root)
+
+
+def made_up(monkeypatch, *names, **facts):
+    volume = Volume(np.zeros((1, 4, 4), np.uint8), np.eye(4, dtype=np.uint8)[None] * 2, instances=np.eye(4)[None] * 9)
+    cases = [SourceCase(name, name, (), "made up", lambda: volume) for name in names]
+    found = Source("made up", cases, **facts)
+    monkeypatch.setitem(FORMATS, "folder", DatasetFormat((), lambda folder: found, "none"))
+
+
+def test_a_source_may_bring_its_classes_and_instances(root, monkeypatch):
+    made_up(monkeypatch, "a", "b", classes=("background", "cat", "dog"))
+    manifest = prepare("folder", None, root, quiet=True)
+    assert manifest.classes == ("background", "cat", "dog")
+    assert manifest.cases[0].label_counts == (12, 0, 4)
+    np.testing.assert_array_equal(load_instances(root, manifest.cases[0])[0], np.eye(4))
+    assert manifest.cases[0].source["unmatched_pixels"] == 0
+
+
+def test_cases_of_the_same_name_are_refused(root, monkeypatch):
+    made_up(monkeypatch, "case1", "case2", "Case1", classes=("background", "cat", "dog"))
+    with pytest.raises(UserError, match="gives several cases the same name: case1"):
+        prepare("folder", None, root, quiet=True)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_kind_of_source_can_travel_to_a_worker(tmp_path, kind):
+    dataset, write = SOURCES[kind]
+    write(tmp_path / "source")
+    found = FORMATS[dataset].find(tmp_path / "source")
+    assert [pickle.loads(pickle.dumps(case)).name for case in found.cases] == [case.name for case in found.cases]
 
 
 def test_another_data_set_in_the_same_folder_is_refused(source, root):
@@ -286,6 +461,26 @@ def test_the_script_verifies_to_the_bitter_end(tmp_path, monkeypatch, capsys):
     code, text = command(monkeypatch, capsys, "dataset=acdc", f"root={tmp_path / 'root'}", "verify=true")
     assert code == 1
     assert "patient001_frame01.npz is missing. Prepare the data again" in text
+
+
+def test_the_script_knows_other_names_and_takes_archives(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    archive = pack(source, tmp_path / "download.tar.gz")
+    code, text = command(monkeypatch, capsys, "dataset=acdc", f"source={archive}", "allow_missing=true", "workers=1")
+    assert (code, "acdc is prepared: 4 cases, 12 slices in data/prepared/acdc (from official NIfTI)." in text) == (
+        0,
+        True,
+    )
+    code, text = command(monkeypatch, capsys, "dataset=isic2017", "source=nowhere")
+    assert (code, "nowhere" in text) == (1, True)
+    code, text = command(monkeypatch, capsys, "dataset=isic2017", "verify=true")
+    assert (code, "no prepared data in data/prepared/isic:" in text) == (1, True)
+
+
+def test_the_script_refuses_a_file_that_is_no_archive(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("text")
+    code, text = command(monkeypatch, capsys, "dataset=acdc", f"source={tmp_path / 'file'}")
+    assert (code, "neither a folder nor a zip or tar archive" in text) == (1, True)
 
 
 def test_a_manifest_is_plain_json(source, root):

@@ -1,4 +1,4 @@
-"""Small ACDC folders in both layouts, holding the same made-up patients."""
+"""Small ACDC folders in the three layouts, holding the same made-up patients."""
 
 import h5py
 import nibabel
@@ -60,3 +60,16 @@ def write_h5_slices(folder, number, first=1, below="data"):
         for index, (image_slice, label_slice) in enumerate(zip(scaled(image), label, strict=True), start=first):
             name = f"patient{number:03d}_frame{position + 1:02d}_slice_{index}.h5"
             write_h5(folder / below / name, image_slice, label_slice)
+
+
+def write_mtunet(folder, number, whole, scale=scaled):
+    """Write one patient as a volume or as slices a phase."""
+    for position, phase in enumerate(("ED", "ES")):
+        image, label = raw_volume(10 * number + position)
+        image = scale(image)
+        place = folder / "ACDC" / ("test" if whole else "train")
+        place.mkdir(parents=True, exist_ok=True)
+        if whole:
+            np.savez(place / f"case_{number:03d}_volume_{phase}.npz", img=image, label=label)
+        for index in range(0 if whole else len(image)):
+            np.savez(place / f"case_{number:03d}_slice{phase}_{index}.npz", img=image[index], label=label[index])

@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from magicseg.data.case import check_arrays
+from magicseg.data.sources.arrays import check_axes, open_arrays, read_arrays, stack_slices
+from magicseg.data.sources.layouts import gaps, missing_slices
 from magicseg.data.sources.source import Source, SourceCase, Volume
-from magicseg.errors import UserError
 
 LAYOUT = "SSL4MIS h5"
+KEYS = (("image", "label"),)
 PATIENTS, NUM_CLASSES = 100, 4
 _NAME = re.compile(r"(patient\d{3}_frame\d{2})(?:_slice_(\d+))?")
-# what h5py raises on files that are cut off or hold wrong bytes
-_DAMAGE = (OSError, RuntimeError, AttributeError, LookupError, ValueError, TypeError)
 
 
 @dataclass
@@ -80,13 +77,13 @@ def _problem(files: Files, named: set[int]) -> str | None:
     if not files.slices:
         return "neither a volume nor slices are there"
     known = named | set(files.slices)
-    gaps = sorted(set(range(min(1, *known), max(known) + 1)) - set(files.slices))
-    return f"no slice {', '.join(map(str, gaps))}" if gaps else None
+    absent = sorted(set(gaps(known, min(1, *known))) | (named - set(files.slices)))
+    return missing_slices(absent) if absent else None
 
 
 def _case(name: str, files: Files) -> SourceCase:
     paths = (files.volume,) if files.volume else tuple(files.slices[number] for number in sorted(files.slices))
-    read = partial(read_volume, paths[0]) if files.volume else partial(stack_slices, paths)
+    read = partial(read_volume, paths[0]) if files.volume else partial(read_slices, paths)
     return SourceCase(name, name.partition("_")[0], paths, "acdc h5 1", read)
 
 
@@ -95,37 +92,16 @@ def read_volume(path: Path) -> Volume:
     return Volume(*_read(path, ndim=3))
 
 
-def stack_slices(paths: tuple[Path, ...]) -> Volume:
+def read_slices(paths: tuple[Path, ...]) -> Volume:
     """Return the volume whose slices are ``paths``, in their order."""
-    images, labels = zip(*(_read(path, ndim=2) for path in paths), strict=True)
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            raise UserError(
-                f"{path}: the slice has shape {image.shape}, but {paths[0].name} has {images[0].shape}; all must agree."
-            )
-    return Volume(np.stack(images), np.stack(labels))
+    return Volume(*stack_slices(paths, partial(_read, ndim=2)))
 
 
 def _read(path: Path, ndim: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    with _open(path) as file:
-        image, label = file["image"][()], file["label"][()]
+    image, label = read_arrays(path, KEYS)
     check_arrays(image, label, NUM_CLASSES, path)
-    if image.ndim != ndim:
-        raise UserError(f"{path}: the image has {image.ndim} axes; its name says that it has {ndim}.")
+    check_axes(image, ndim, path)
     return image.astype(np.float32), label.astype(np.uint8)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[Any]:
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            if not {"image", "label"} <= set(file):
-                raise UserError(f"{path}: holds {', '.join(sorted(file)) or 'nothing'}; expected are image and label.")
-            yield file
-    except _DAMAGE as error:
-        raise UserError(f"{path} is damaged or no h5 file ({error}). Unpack or download it again.") from error
 
 
 def _list_notes(
@@ -154,5 +130,5 @@ def _list_notes(
 def _depth(files: Files) -> int:
     if files.volume is None:
         return len(files.slices)
-    with _open(files.volume) as file:
+    with open_arrays(files.volume) as file:
         return len(file["image"])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
 from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from magicseg.data.case import Spacing, check_arrays
+from magicseg.data.case import check_arrays
+from magicseg.data.sources.arrays import scaled
+from magicseg.data.sources.nifti import read_nifti
 from magicseg.data.sources.source import Source, SourceCase, Volume
-from magicseg.errors import UserError
 
 LAYOUT = "official NIfTI"
 PATIENTS, NUM_CLASSES = 100, 4
@@ -71,38 +69,16 @@ def _case(name: str, patient: str, frame: int, files: dict[str, Path]) -> Source
 
 
 def read(image_file: Path, label_file: Path) -> Volume:
-    """Return one frame: (x, y, z) of NIfTI turned to [D, H, W], the volume scaled by its minimum and maximum to [0, 1].
+    """Return one frame: (x, y, z) as stored turned to [D, H, W], scaled by its minimum and maximum to [0, 1].
 
     Raises:
         UserError: a file is damaged, or what it holds is not fit for the prepared form.
     """
-    raw, spacing = _read_nifti(image_file)
-    label, _ = _read_nifti(label_file)
-    low, high = raw.min(), raw.max()
-    if low == high:
-        raise UserError(f"{image_file}: every voxel has the value {low:g}; an image must hold more than one value.")
-    with np.errstate(invalid="ignore"):  # NaN and infinity are reported by the check
-        image = ((raw - low) / (high - low)).astype(np.float32)
+    raw, label = read_nifti(image_file), read_nifti(label_file).voxels.transpose(2, 1, 0)
+    image = scaled(raw.voxels.transpose(2, 1, 0), image_file)
     check_arrays(image, label, NUM_CLASSES, f"{image_file} with {label_file.name}")
-    return Volume(image, label.astype(np.uint8), spacing)
-
-
-def _read_nifti(path: Path) -> tuple[NDArray[np.floating[Any]], Spacing]:
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.nifti1 import Nifti1Image
-    from nibabel.wrapstruct import WrapStructError
-
-    try:
-        content = path.read_bytes()
-        # decompressed as a whole, because only the end of the stream carries its checksum
-        nifti = Nifti1Image.from_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
-        voxels = nifti.get_fdata()
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, WrapStructError) as error:
-        raise UserError(f"{path} is damaged or no NIfTI file ({error}). Unpack or download it again.") from error
-    if voxels.ndim != 3:
-        raise UserError(f"{path}: holds an array of shape {voxels.shape}; expected is one volume (x, y, z).")
-    x, y, z = (round(float(size), 6) for size in nifti.header.get_zooms())
-    return voxels.transpose(2, 1, 0), (z, y, x)
+    x, y, z = raw.spacing
+    return Volume(image, label.astype(np.uint8), (z, y, x))
 
 
 def _info(folder: Path) -> dict[str, str]:

@@ -1,0 +1,469 @@
+"""One's own folder: every usual arrangement gives the same cases; what is ambiguous is refused in words."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_acdc import write_h5
+
+from magicseg.data.sources import folder
+from magicseg.errors import UserError
+
+NAMES = ("a", "b", "c")
+
+
+def picture(seed, size=(6, 8), rgb=False):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3) if rgb else size, np.uint8)
+
+
+def mask(seed, values=(0, 1), size=(6, 8)):
+    found = np.random.default_rng(100 + seed).choice(np.array(values, np.uint8), size)
+    found.flat[: len(values)] = values
+    return found
+
+
+def write(path, array):
+    """Write an array as the suffix says; NIfTI gets [z, y, x] as (x, y, z)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if ".nii" in path.name:
+        nibabel.save(nibabel.Nifti1Image(array.T, np.diag([1, 2, 3, 1])), path)
+    elif path.suffix == ".npy":
+        np.save(path, array)
+    else:
+        Image.fromarray(array).save(path)
+
+
+def write_set(place, images="images", masks="masks", ending="", values=(0, 1), suffixes=(".png", ".png"), names=NAMES):
+    for seed, name in enumerate(names):
+        write(place / images / f"{name}{suffixes[0]}", picture(seed))
+        write(place / masks / f"{name}{ending}{suffixes[1]}", mask(seed, values))
+
+
+def read_all(place):
+    return {case.name: case.read() for case in folder.find(place).cases}
+
+
+def expect_set(volumes, names=NAMES):
+    assert list(volumes) == list(names)
+    for seed, volume in enumerate(volumes.values()):
+        np.testing.assert_array_equal(volume.image, picture(seed)[np.newaxis])
+        np.testing.assert_array_equal(volume.label, mask(seed)[np.newaxis])
+        assert (volume.image.dtype, volume.label.dtype, volume.spacing) == (np.uint8, np.uint8, None)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        *[("images", "masks"), ("Images", "labels"), ("image", "label"), ("img", "labelcol"), ("imgs", "mask")],
+        ("imagesTr", "labelsTr"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["", "_mask", "_seg", "_segmentation", "_gt", "_label", "-labels"])
+def test_usual_names_of_folders_and_masks(tmp_path, images, masks, ending):
+    write_set(tmp_path / "below", images, masks, ending)
+    expect_set(read_all(tmp_path))
+    assert folder.find(tmp_path).layout == "images with masks (grey)"
+
+
+@pytest.mark.parametrize("suffixes", [(".png", ".bmp"), (".tif", ".png"), (".npy", ".npy"), (".npy", ".png")])
+def test_usual_files(tmp_path, suffixes):
+    write_set(tmp_path, suffixes=suffixes)
+    expect_set(read_all(tmp_path))
+
+
+def test_files_of_other_sorts_and_hidden_ones_are_not_looked_at(tmp_path):
+    write_set(tmp_path)
+    (tmp_path / "images/Thumbs.db").write_text("")
+    (tmp_path / "images/._a.png").write_text("")
+    expect_set(read_all(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npz"])
+def test_files_that_hold_image_and_label(tmp_path, suffix):
+    for seed, name in enumerate(NAMES):
+        if suffix == ".h5":
+            write_h5(tmp_path / f"{name}.h5", picture(seed), mask(seed))
+        else:
+            np.savez(tmp_path / f"{name}.npz", image=picture(seed), label=mask(seed))
+    expect_set(read_all(tmp_path))
+    np.savez(tmp_path / "d.npz", x=1)
+    with pytest.raises(UserError, match=r"d.npz: holds x; expected are image and label"):
+        folder.find(tmp_path)
+
+
+def test_nnunet_images_end_in_the_channel(tmp_path):
+    for seed, name in enumerate(NAMES):
+        write(tmp_path / f"imagesTr/{name}_0000.png", picture(seed))
+        write(tmp_path / f"labelsTr/{name}.png", mask(seed))
+    expect_set(read_all(tmp_path))
+
+
+def test_one_coloured_image_makes_all_rgb(tmp_path):
+    write_set(tmp_path)
+    write(tmp_path / "images/b.png", picture(9, rgb=True))
+    source = folder.find(tmp_path)
+    assert source.layout == "images with masks (rgb)"
+    a, b, _ = (case.read().image for case in source.cases)
+    np.testing.assert_array_equal(a, np.repeat(picture(0)[np.newaxis, ..., np.newaxis], 3, axis=-1))
+    np.testing.assert_array_equal(b, picture(9, rgb=True)[np.newaxis])
+
+
+def test_one_coloured_array_makes_all_rgb(tmp_path):
+    write_set(tmp_path, suffixes=(".npy", ".npy"))
+    write(tmp_path / "images/b.npy", picture(9, rgb=True))
+    assert {volume.image.shape for volume in read_all(tmp_path).values()} == {(1, 6, 8, 3)}
+
+
+def test_mixed_sizes_are_kept(tmp_path):
+    write_set(tmp_path)
+    write(tmp_path / "images/b.png", picture(1, (9, 5)))
+    write(tmp_path / "masks/b.png", mask(1, size=(9, 5)))
+    assert [volume.label.shape for volume in read_all(tmp_path).values()] == [(1, 6, 8), (1, 9, 5), (1, 6, 8)]
+
+
+def test_volumes_of_mixed_types_are_scaled_each_by_itself(tmp_path):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 3, (3, 4, 5)).astype(np.uint8)
+    images = {
+        "a": rng.random((3, 4, 5)).astype(np.float32) * 3000,
+        "b": rng.integers(5, 99, (3, 4, 5)).astype(np.uint8),
+    }
+    for name, image in images.items():
+        write(tmp_path / f"imagesTr/{name}.nii.gz", image)
+        write(tmp_path / f"labelsTr/{name}.nii.gz", label)
+    source = folder.find(tmp_path)
+    assert source.layout == "images with masks (volume)"
+    assert source.cases[0].facts == {"intensity": "each volume scaled by its minimum and maximum"}
+    for case in source.cases:
+        volume, raw = case.read(), images[case.name].astype(float)
+        np.testing.assert_allclose(volume.image, (raw - raw.min()) / (raw.max() - raw.min()), atol=1e-7)
+        assert (volume.image.min(), volume.image.max(), volume.image.dtype) == (0, 1, np.float32)
+        np.testing.assert_array_equal(volume.label, label)
+        assert volume.spacing == (3, 2, 1)
+
+
+def test_nifti_axes_are_flipped_to_point_alike_and_keep_their_order(tmp_path):
+    voxels = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    for name, signs in (("a", (1, 1, 1)), ("b", (-1, 1, -1))):
+        affine = np.diag([*signs, 1.0])[[1, 0, 2, 3]]  # the first axis is the patient's anterior
+        flipped = voxels[:: signs[0], :: signs[1], :: signs[2]]
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            stored = flipped if kind == "images" else (flipped > 30).astype(np.uint8)
+            nibabel.save(nibabel.Nifti1Image(stored, affine), tmp_path / kind / f"{name}.nii")
+    source = folder.find(tmp_path)
+    a, b = (case.read() for case in source.cases)
+    np.testing.assert_array_equal(a.image, b.image)
+    np.testing.assert_array_equal(a.label, b.label)
+    np.testing.assert_allclose(a.image[0], voxels[..., 0].T / 59, atol=1e-7)
+    assert source.notes == ["The files' axes point to ARS (1), PRI (1); flipped to point right, anterior and superior."]
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "note"),
+    [
+        ((0, 1), ("background", "class_1"), None),
+        ((0, 255), ("background", "class_1"), "Mask values: 0 became 0 (background), 255 became 1 (class_1)."),
+        ((0, 1, 2), ("background", "class_1", "class_2"), None),
+        ((1, 2), ("background", "class_1", "class_2"), None),
+        (
+            (0, 3, 9),
+            ("background", "class_1", "class_2"),
+            "Mask values: 0 became 0 (background), 3 became 1 (class_1), ",
+        ),
+    ],
+)
+def test_classes_are_the_values_found(tmp_path, values, classes, note):
+    write_set(tmp_path, values=values)
+    source = folder.find(tmp_path)
+    assert source.classes == classes
+    assert [text.startswith(note) for text in source.notes] == ([True] if note else [])
+    ranks = {value: rank for rank, value in enumerate(sorted({0, *values}))}
+    for seed, case in enumerate(source.cases):
+        expected = np.vectorize(ranks.get)(mask(seed, values))
+        np.testing.assert_array_equal(case.read().label[0], expected)
+
+
+def test_classes_txt_names_values_and_those_that_never_occur(tmp_path):
+    write_set(tmp_path, values=(0, 2))
+    (tmp_path / "classes.txt").write_text("background\ntumour core\n\noedema\n")
+    source = folder.find(tmp_path)
+    assert source.classes == ("background", "tumour_core", "oedema")
+    assert set(np.unique(source.cases[0].read().label)) == {0, 2}
+
+
+def test_classes_txt_names_the_values_in_order_where_they_are_larger(tmp_path):
+    write_set(tmp_path, values=(0, 255))
+    (tmp_path / "classes.txt").write_text("background\npolyp\n")
+    assert folder.find(tmp_path).classes == ("background", "polyp")
+
+
+@pytest.mark.parametrize(
+    "labels", [{"0": "background", "1": "Anterior", "7": "the rest"}, {"background": 0, "Anterior": 1, "the rest": 7}]
+)
+def test_dataset_json_names_the_values(tmp_path, labels):
+    write_set(tmp_path, "imagesTr", "labelsTr", values=(0, 7))
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}))
+    source = folder.find(tmp_path)
+    assert source.classes == ("background", "Anterior", "the_rest")
+    assert set(np.unique(source.cases[0].read().label)) == {0, 2}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("classes.txt", "background\na\n", r"classes.txt: names the values 0, 1; the masks hold 5, 9 besides"),
+        ("classes.txt", "background\na\na\n", "names a class twice"),
+        ("dataset.json", '{"labels": {"1": "a"}}', r"dataset.json: names the values 0, 1; the masks hold 5, 9 besides"),
+        ("dataset.json", '{"labels": {"1": "a", "5": "a"}}', "names a class twice"),
+        ("dataset.json", '{"labels": {"0": "x", "1": "a"}}', "or 0 is not the background"),
+        ("dataset.json", '{"labels": {"whole": [1, 2]}}', r'labels are .*expected is \{"0": "background"'),
+        ("dataset.json", "[]", "labels are None"),
+        ("dataset.json", "{", "cannot be read as JSON"),
+        ("masks/classes.txt", "background\na\nb\n", None),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(tmp_path, file, text, message):
+    write_set(tmp_path, values=(0, 5, 9))
+    (tmp_path / file).write_text(text)
+    if message is None:
+        assert folder.find(tmp_path).classes == ("background", "a", "b")
+        (tmp_path / "dataset.json").write_text("{}")
+        message = "both name the classes"
+    with pytest.raises(UserError, match=message):
+        folder.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [((0,), "hold 1 values up to 0"), (range(100), "hold 100 values up to 99")]
+)
+def test_masks_without_classes_are_refused(tmp_path, values, text):
+    write(tmp_path / "images/a.png", picture(0, (10, 10)))
+    write(tmp_path / "masks/a.png", mask(0, tuple(values), (10, 10)))
+    with pytest.raises(UserError, match=rf"{text}.*smooth edges"):
+        folder.find(tmp_path)
+
+
+def test_jpeg_masks_are_cut_at_127(tmp_path):
+    write_set(tmp_path)
+    (tmp_path / "masks/b.png").unlink()
+    for name in "ac":
+        write(tmp_path / f"masks/{name}.png", mask(0, (0, 255)))
+    disc = ((np.indices((6, 8)) - 3) ** 2).sum(axis=0) < 6
+    Image.fromarray((disc * 255).astype(np.uint8)).save(tmp_path / "masks/b.jpg", quality=90)
+    source = folder.find(tmp_path)
+    assert source.classes == ("background", "class_1")
+    assert source.notes[1] == "1 masks are JPEG files, which blur values: read as one class, above 127."
+    np.testing.assert_array_equal(source.cases[1].read().label[0], disc)
+
+
+def test_images_without_mask_and_masks_without_image_are_missing(tmp_path):
+    write_set(tmp_path, ending="_mask", names=(*NAMES, "d", "e"))
+    (tmp_path / "masks/d_mask.png").unlink()
+    (tmp_path / "images/e.png").unlink()
+    source = folder.find(tmp_path)
+    assert [case.name for case in source.cases] == list(NAMES)
+    assert source.missing == {"d": "no mask for d.png", "e": "no image for e_mask.png"}
+
+
+def test_no_pair_at_all_is_refused(tmp_path):
+    write_set(tmp_path, ending="_x")
+    with pytest.raises(UserError, match=r"No image below .* has a mask: a is one of 6.*Put images into images/"):
+        folder.find(tmp_path)
+
+
+@pytest.mark.parametrize("parts", [("train", "val", "test"), ("Train_Folder", "validation", "Test_Folder")])
+@pytest.mark.parametrize("inside", [False, True])
+def test_folders_divide_the_cases(tmp_path, parts, inside):
+    for part in parts:
+        if inside:
+            write_set(tmp_path, f"images/{part}", f"masks/{part}", names=("a",))
+        else:
+            write_set(tmp_path / part, names=("a",))
+    cases = folder.find(tmp_path).cases
+    assert {case.name: case.facts for case in cases} == {
+        f"{part}_a": {"part": part} for part in ("train", "val", "test")
+    }
+
+
+def test_a_single_part_does_not_divide(tmp_path):
+    write_set(tmp_path / "train")
+    assert [case.facts for case in folder.find(tmp_path).cases] == [{}] * 3
+
+
+@pytest.mark.parametrize("place", ["", "lists"])
+def test_lists_divide_the_cases(tmp_path, place):
+    write_set(tmp_path, names=(*NAMES, "d e"))
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / "train.txt").write_text("images/a.png\r\n\r\nd e.png\r\n")
+    (tmp_path / place / "valid.txt").write_text("b\nz.nii.gz\n")
+    source = folder.find(tmp_path)
+    assert {case.name: case.facts.get("part") for case in source.cases} == {
+        "a": "train",
+        "b": "val",
+        "c": None,
+        "d_e": "train",
+    }
+    assert source.missing == {"z": "in the list of val, but there is no such image with a mask"}
+    assert source.notes == ["1 of 4 cases are in no list and belong to no part."]
+
+
+def test_a_case_in_two_lists_is_refused(tmp_path):
+    write_set(tmp_path)
+    (tmp_path / "train.txt").write_text("a\n")
+    (tmp_path / "test.txt").write_text("a.png\n")
+    with pytest.raises(UserError, match=r"test.txt: a is also in the list of train"):
+        folder.find(tmp_path)
+
+
+def two_places(root):
+    write_set(root / "x")
+    write_set(root / "y")
+
+
+def two_mask_folders(root):
+    write_set(root)
+    write_set(root, masks="labels")
+
+
+def two_masks(root):
+    write_set(root)
+    write(root / "masks/a_mask.png", mask(0))
+
+
+def two_images(root):
+    write_set(root)
+    write(root / "images/a.bmp", picture(0))
+
+
+def equal_names(root):
+    write_set(root, names=("a b", "a_b"))
+
+
+def two_sorts(root):
+    write_set(root)
+    write(root / "images/a.npy", picture(0))
+    (root / "images/a.png").unlink()
+
+
+def nifti_with_picture(root):
+    write(root / "images/a.nii", np.random.default_rng(0).random((3, 4, 5)))
+    write(root / "masks/a.png", mask(0))
+
+
+def colour_and_volume(root):
+    write_set(root, suffixes=(".npy", ".npy"))
+    write(root / "images/a.npy", picture(0, rgb=True))
+    write(root / "images/b.npy", picture(1).astype(np.float32))
+
+
+def wrong_size(root):
+    write_set(root)
+    write(root / "masks/a.png", mask(0, size=(6, 9)))
+
+
+def fractions(root):
+    write_set(root, suffixes=(".npy", ".npy"))
+    write(root / "masks/b.npy", mask(1) / 2)
+
+
+def constant_volume(root):
+    write(root / "images/a.nii", np.full((3, 4, 5), 7.0))
+    write(root / "masks/a.nii", np.arange(60, dtype=np.uint8).reshape(3, 4, 5) // 30)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (two_places, r"x and .*y both hold images with masks"),
+        (two_mask_folders, r"labels and .*masks could both be meant"),
+        (two_masks, r"both masks of a.png"),
+        (two_images, r"a.bmp and .*a.png are both there"),
+        (equal_names, r"are both there for the same item"),
+        (two_sorts, r"a.npy and .*b.png are files of different sorts"),
+        (nifti_with_picture, r"a.png: the mask of a NIfTI image must be a NIfTI file too"),
+        (colour_and_volume, r"a.npy is an RGB image, .*b.npy is not of 8 bits"),
+        (wrong_size, r"a.png with a.png: the image has shape \(6, 8\) and the label \(6, 9\)"),
+        (fractions, r"b.npy: the mask holds 0.5; allowed are whole numbers"),
+        (constant_volume, r"a.nii: every voxel has the value 7"),
+    ],
+)
+def test_what_is_ambiguous_or_does_not_fit_is_refused(tmp_path, make, message):
+    make(tmp_path)
+    with pytest.raises(UserError, match=message):
+        read_all(tmp_path)
+
+
+@pytest.mark.parametrize("place", [None, "nowhere", "."])
+def test_without_data_the_text_says_how_to_arrange_it(tmp_path, place):
+    with pytest.raises(UserError, match=r"Put images into images/ .*dataset=folder source=FOLDER"):
+        folder.find(place and tmp_path / place)
+
+
+def write_nuclei(place, name="n", colour=True):
+    write(place / name / "images" / f"{name}.png", picture(3, rgb=colour))
+    for number in range(2):
+        nucleus = np.zeros((6, 8), np.uint8)
+        nucleus[3 * number : 3 * number + 2, 2:6] = 255
+        write(place / name / "masks" / f"{number}.png", nucleus)
+
+
+def test_one_mask_a_nucleus(tmp_path):
+    write_nuclei(tmp_path / "stage1_train")
+    source = folder.find(tmp_path)
+    assert (source.layout, source.classes) == ("one mask a nucleus (rgb)", ("background", "nucleus"))
+    volume = source.cases[0].read()
+    expected = np.repeat([[0] * 8, [0, 0, 1, 1, 1, 1, 0, 0], [0, 0, 2, 2, 2, 2, 0, 0]], 2, axis=0)[[2, 3, 0, 4, 5, 1]]
+    np.testing.assert_array_equal(volume.instances[0], expected)
+    np.testing.assert_array_equal(volume.label[0], expected > 0)
+
+
+def test_nuclei_that_overlap_or_have_no_masks(tmp_path):
+    write_nuclei(tmp_path, "n", colour=False)
+    write_nuclei(tmp_path, "m", colour=False)
+    for path in (tmp_path / "m/masks").iterdir():
+        path.unlink()
+    source = folder.find(tmp_path)
+    assert (source.layout, source.missing) == ("one mask a nucleus (grey)", {"m": "no masks"})
+    write(tmp_path / "n/masks/9.png", np.full((6, 8), 255, np.uint8))
+    with pytest.raises(UserError, match=r"9.png: 16 of its pixels belong to other masks of n.png"):
+        read_all(tmp_path)
+    write(tmp_path / "n/masks/9.png", np.zeros((6, 9), np.uint8))
+    with pytest.raises(UserError, match=r"9.png: the mask has shape \(6, 9\), n.png \(6, 8\)"):
+        read_all(tmp_path)
+
+
+def test_nuclei_beside_pairs_are_two_layouts(tmp_path):
+    write_nuclei(tmp_path)
+    write_set(tmp_path)
+    with pytest.raises(UserError, match="usable data in 2 layouts: one mask a nucleus, images with masks"):
+        folder.find(tmp_path)
+
+
+def test_the_real_nuclei(verification):
+    source = folder.find(verification("dsb2018_sample"))
+    assert (len(source.cases), source.missing, source.layout) == (16, {}, "one mask a nucleus (rgb)")
+    sizes, nuclei = set(), 0
+    for case in source.cases:
+        volume = case.read()
+        assert volume.image.shape == (*volume.label.shape, 3)
+        assert volume.instances.max() == len(np.unique(volume.instances)) - 1 == len(case.files) - 1
+        nuclei += len(case.files) - 1
+        sizes.add(volume.label.shape)
+    assert (nuclei, len(sizes) > 1) == (610, True)
+
+
+def test_the_real_hippocampus(verification):
+    source = folder.find(verification("msd_hippocampus_sample"))
+    assert (len(source.cases), source.missing) == (24, {})
+    assert source.classes == ("background", "class_1", "class_2")
+    types = set()
+    for case in source.cases:
+        volume = case.read()
+        types.add(nibabel.load(case.files[0]).get_data_dtype())
+        assert (volume.image.min(), volume.image.max(), volume.spacing) == (0, 1, (1, 1, 1))
+        assert np.unique(volume.label).tolist() == [0, 1, 2]
+        assert volume.image.shape == nibabel.load(case.files[0]).shape[::-1]
+    assert types == {np.dtype(np.float32), np.dtype(np.uint8)}
