@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
-from magicseg.data import Case, load_case
+from magicseg.data import Case, Preprocessing, load_case, load_instances
+from magicseg.data.case import Spacing
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction
 from magicseg.files import write_text
-from magicseg.metrics import ClassScore, Protocol, apply_protocol, measure_case, summarise
+from magicseg.metrics import ClassScore, Measurement, Protocol, apply_protocol, measure_case, summarise
 
 Scores = dict[str, dict[str, list[ClassScore]]]
 """role of the protocol -> case -> scores of its classes."""
@@ -31,10 +33,11 @@ def score_cases(
     root: Path,
     classes: Sequence[str],
     protocols: Mapping[str, Protocol],
+    preprocessing: Preprocessing,
     progress: bool = True,
     workers: int = 0,
 ) -> Scores:
-    """Score every stored prediction under every protocol; each volume is measured once.
+    """Score every stored prediction under every protocol; each case is measured once on each grid.
 
     Args:
         predictions: folder of ``<case>.npz``.
@@ -42,28 +45,69 @@ def score_cases(
         root: the prepared data set.
         classes: names of the labels 1, 2, ...
         protocols: role ("paper", "strict") -> protocol.
+        preprocessing: what brings label maps to the network's grid, for protocols that score there.
         progress: show a progress bar.
         workers: processes that score; 0 scores in this one. Any number gives the same scores.
 
     Raises:
         UserError: a file is missing or damaged, a label map does not fit its case or protocol, or a process died.
     """
-    score = partial(_score_case, predictions, root, tuple(classes), dict(protocols))
+    score = partial(_score_case, predictions, root, tuple(classes), dict(protocols), preprocessing)
     with _mapping(workers) as mapped:
         rows = list(tqdm(mapped(score, cases), "scoring", len(cases), unit="case", disable=not progress))
     return {role: {case.name: row[role] for case, row in zip(cases, rows, strict=True)} for role in protocols}
 
 
 def _score_case(
-    predictions: Path, root: Path, classes: Sequence[str], protocols: Mapping[str, Protocol], case: Case
+    predictions: Path,
+    root: Path,
+    classes: Sequence[str],
+    protocols: Mapping[str, Protocol],
+    preprocessing: Preprocessing,
+    case: Case,
 ) -> dict[str, list[ClassScore]]:
     path = predictions / f"{case.name}.npz"
-    prediction, (_, truth) = load_prediction(path), load_case(root, case)
+    grids = {"original": _Maps(load_prediction(path), load_case(root, case)[1], load_instances(root, case))}
     try:
-        measured = measure_case(prediction, truth, classes, case.spacing)
-        return {role: apply_protocol(measured, protocol) for role, protocol in protocols.items()}
+        if any(protocol.grid == "network" for protocol in protocols.values()):
+            grids["network"] = grids["original"].resized(preprocessing)
+        measured = {
+            grid: maps.measured(classes, case.spacing if grid == "original" else None) for grid, maps in grids.items()
+        }
+        return {role: apply_protocol(measured[protocol.grid], protocol) for role, protocol in protocols.items()}
     except ValueError as error:
         raise UserError(f"{path} cannot be scored: {error}") from error
+
+
+class _Maps(NamedTuple):
+    """Prediction, truth and, if there are any, true instances of a case, each [D, H, W]."""
+
+    prediction: np.ndarray
+    truth: np.ndarray
+    instances: np.ndarray | None
+
+    def resized(self, preprocessing: Preprocessing) -> _Maps:
+        """Return the maps on the network's grid.
+
+        A prediction that was enlarged to the original grid by nearest neighbour comes back unchanged.
+        """
+
+        def nearest(map_: np.ndarray) -> np.ndarray:
+            return preprocessing.restore(map_, preprocessing.size)
+
+        instances = None if self.instances is None else _each(nearest, self.instances)
+        return _Maps(_each(nearest, self.prediction), _each(preprocessing.label, self.truth), instances)
+
+    def measured(self, classes: Sequence[str], spacing: Spacing | None) -> list[Measurement]:
+        """Return what can be measured; a case of one slice is an image [H, W]."""
+        if len(self.truth) > 1 or self.prediction.shape != self.truth.shape:
+            return measure_case(self.prediction, self.truth, classes, spacing, self.instances)
+        instances = None if self.instances is None else self.instances[0]
+        return measure_case(self.prediction[0], self.truth[0], classes, spacing and spacing[1:], instances)
+
+
+def _each(change: Callable[[np.ndarray], np.ndarray], maps: np.ndarray) -> np.ndarray:
+    return np.stack([change(each) for each in maps])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from magicseg.data import resize_image, restore_label
+from magicseg.data import Preprocessing
 from magicseg.errors import UserError
 from magicseg.files import write_atomic
 
@@ -29,29 +29,44 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
+def labels_of(logits: Tensor) -> Tensor:
+    """Return the most probable class of each pixel, uint8: [B, classes, H, W] -> [B, H, W].
+
+    One logit alone stands for a binary task: its object is where the probability is above 0.5.
+    """
+    return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)).to(torch.uint8)
+
+
 def predict_slices(model: nn.Module, slices: Tensor, batch_size: int = 16) -> Tensor:
-    """Return the most probable class of each pixel: [N, C, H, W] -> [N, H, W] uint8 on the CPU."""
+    """Return the labels of each slice: [N, C, H, W] -> [N, H, W] uint8 on the CPU."""
     device = next(model.parameters()).device
     with evaluating(model):
-        parts = [model(batch.to(device)).argmax(dim=1).to(torch.uint8).cpu() for batch in slices.split(batch_size)]
-    return torch.cat(parts)
+        return torch.cat([labels_of(model(batch.to(device))).cpu() for batch in slices.split(batch_size)])
 
 
-def predict_volume(model: nn.Module, volume: np.ndarray, size: int, batch_size: int = 16) -> np.ndarray:
+def predict_volume(
+    model: nn.Module, volume: np.ndarray, preprocessing: Preprocessing, batch_size: int = 16
+) -> np.ndarray:
     """Segment a volume slice by slice and return labels [D, H, W] uint8 on its own grid.
 
-    As TransUNet does: each slice is resized to ``size`` x ``size`` by a cubic spline, and the label map back by the
-    nearest neighbour (scipy's zoom, corner aligned).
-
     Args:
-        model: maps [B, 1, size, size] to logits.
-        volume: intensities in [0, 1], [D, H, W].
-        size: side of the network's input, in pixels.
+        model: maps [B, C, h, w] to logits.
+        volume: as in a prepared case, [D, H, W] or [D, H, W, 3].
+        preprocessing: how a slice comes to the network and its labels come back.
         batch_size: slices at a time.
     """
-    slices = np.stack([resize_image(image, (size, size)) for image in volume])[:, None]
-    labels = predict_slices(model, torch.from_numpy(slices), batch_size)
-    return np.stack([restore_label(label, (volume.shape[1], volume.shape[2])) for label in labels.numpy()])
+    labels = predict_slices(model, to_network(volume, preprocessing), batch_size)
+    return to_grid(labels, volume, preprocessing)
+
+
+def to_network(volume: np.ndarray, preprocessing: Preprocessing) -> Tensor:
+    """Return the slices of a volume [D, H, W] or [D, H, W, 3] as the network takes them: [D, C, h, w]."""
+    return torch.from_numpy(np.stack([preprocessing.image(image) for image in volume]))
+
+
+def to_grid(labels: Tensor, volume: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """Return predicted labels [D, h, w] on the grid of the volume that they were predicted for: [D, H, W]."""
+    return np.stack([preprocessing.restore(label, (volume.shape[1], volume.shape[2])) for label in labels.numpy()])
 
 
 def save_prediction(path: Path, label: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""The score that chooses a checkpoint: Dice on the validation cases at the network's own size."""
+"""The scores that choose a checkpoint: Dice and loss on the validation cases at the network's own size."""
 
 from __future__ import annotations
 
@@ -8,31 +8,54 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from magicseg.evaluation.predict import predict_slices
+from magicseg.evaluation.predict import evaluating, labels_of
 
 
 class Validation:
     """Mean Dice per case and class at network size; classes that are empty in truth and prediction are left out.
 
     Args:
-        cases: name -> (images [D, 1, H, W], labels [D, H, W]), both at network size.
+        cases: name -> (images [D, C, H, W], labels [D, H, W]), both at network size; there may be none.
         classes: names of the labels 1, 2, ...
+        loss: maps (logits, labels) to a scalar; its mean over all slices is "validation_loss".
+        batch_size: slices at a time.
     """
 
-    def __init__(self, cases: Mapping[str, tuple[Tensor, Tensor]], classes: Sequence[str]) -> None:
-        self.cases = cases
-        self.classes = classes
+    def __init__(
+        self,
+        cases: Mapping[str, tuple[Tensor, Tensor]],
+        classes: Sequence[str],
+        loss: nn.Module | None = None,
+        batch_size: int = 16,
+    ) -> None:
+        self.classes, self.loss, self.batch_size = list(classes), loss, batch_size
+        self.depths = [len(images) for images, _ in cases.values()]
+        if cases:
+            self.images, self.labels = (torch.cat(parts) for parts in zip(*cases.values(), strict=True))
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        """Return ``{"dice": mean over classes, "dice/<class>": mean over cases}``, as fractions."""
-        rows = [
-            case_dice(predict_slices(model, images), labels, len(self.classes))
-            for images, labels in self.cases.values()
-        ]
-        scores = {
-            f"dice/{name}": _mean(column) for name, column in zip(self.classes, zip(*rows, strict=True), strict=True)
-        }
-        return {"dice": _mean(list(scores.values())), **scores}
+        """Return {"dice": mean over classes, "dice/<class>": mean over cases, "validation_loss"}; {} without cases."""
+        if not self.depths:
+            return {}
+        predictions, loss = self._predict(model)
+        pairs = zip(predictions.split(self.depths), self.labels.split(self.depths), strict=True)
+        rows = [case_dice(prediction, label, len(self.classes)) for prediction, label in pairs]
+        columns = zip(self.classes, zip(*rows, strict=True), strict=True)
+        scores = {f"dice/{name}": _mean(column) for name, column in columns}
+        return {"dice": _mean(list(scores.values())), **scores, **loss}
+
+    def _predict(self, model: nn.Module) -> tuple[Tensor, dict[str, float]]:
+        device = next(model.parameters()).device
+        predictions, losses = [], []
+        with evaluating(model):
+            batches = zip(self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True)
+            for images, labels in batches:
+                logits = model(images.to(device))
+                predictions.append(labels_of(logits).cpu())
+                if self.loss is not None:
+                    losses.append(len(images) * self.loss(logits, labels.to(device)).item())
+        mean = {"validation_loss": math.fsum(losses) / len(self.images)} if losses else {}
+        return torch.cat(predictions), mean
 
 
 def case_dice(prediction: Tensor, label: Tensor, classes: int) -> list[float]:

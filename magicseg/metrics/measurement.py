@@ -23,7 +23,7 @@ class Measurement:
     """What one class of one case measures, before any protocol; what costs time is computed when asked for.
 
     ``borders`` is None where a mask is empty; ``spacing`` is in mm, None if unknown; ``label`` is the number of the
-    class in the label maps ``prediction`` and ``truth``.
+    class in the label maps ``prediction`` and ``truth``; ``instances`` the true instance map if there is one.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Measurement:
     label: int
     prediction: NDArray[Any]
     truth: NDArray[Any]
+    instances: NDArray[Any] | None = None
 
     @cached_property
     def voxel(self) -> SurfaceDistances | None:
@@ -54,14 +55,20 @@ class Measurement:
             return "scored" if true else "hallucinated"
         return "missed" if true else "absent"
 
-    def panoptic(self, method: str) -> PanopticQuality:
-        """Return the panoptic quality of the instances that ``method`` finds in both masks; see split_instances.
+    def panoptic(self, method: str, given: bool = False) -> PanopticQuality:
+        """Return the panoptic quality of the instances that ``method`` finds in the prediction; see split_instances.
+
+        The true instances are found in the same way, or, if ``given``, are those of the data set.
 
         Raises:
-            ValueError: the case is no image [H, W], or the method is unknown.
+            ValueError: the case is no image [H, W], the method is unknown, or no instances were given.
         """
         prediction, truth = self.prediction == self.label, self.truth == self.label
-        return panoptic_quality(split_instances(prediction, method), split_instances(truth, method))
+        if not given:
+            return panoptic_quality(split_instances(prediction, method), split_instances(truth, method))
+        if self.instances is None:
+            raise ValueError("the protocol asks for the data set's instances (true_instances: given); it has none.")
+        return panoptic_quality(split_instances(prediction, method), np.where(truth, self.instances, 0))
 
     def diagonal(self, unit: str) -> float:
         """Return the largest distance that two voxels of the image can have, in "voxel" or "mm"."""
@@ -70,7 +77,11 @@ class Measurement:
 
 
 def measure_case(
-    prediction: ArrayLike, truth: ArrayLike, classes: Sequence[str], spacing: Sequence[float] | None = None
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    classes: Sequence[str],
+    spacing: Sequence[float] | None = None,
+    instances: ArrayLike | None = None,
 ) -> list[Measurement]:
     """Return what can be measured of each class, to be scored under one protocol or several.
 
@@ -78,6 +89,7 @@ def measure_case(
         prediction, truth: integer label maps of equal shape; label k + 1 is ``classes[k]``, 0 the background.
         classes: names of the classes.
         spacing: mm of a voxel along each axis, None if unknown.
+        instances: the true instance map, 0 where there is none; None if the data has no instances.
 
     Raises:
         ValueError: no classes or one named twice, shapes differ, values are not whole numbers, a label is out of
@@ -88,7 +100,10 @@ def measure_case(
     prediction, truth = np.asarray(prediction), np.asarray(truth)
     counts, borders = count(prediction, truth, len(classes)), borders_per_class(prediction, truth, len(classes))
     millimetres = None if spacing is None else positive_spacing(spacing, truth.ndim)
+    given = None if instances is None else np.asarray(instances)
+    if given is not None and given.shape != truth.shape:
+        raise ValueError(f"instances has the shape {given.shape}, the truth {truth.shape}; they must be equal.")
     return [
-        Measurement(*found, millimetres, label, prediction, truth)
+        Measurement(*found, millimetres, label, prediction, truth, given)
         for label, found in enumerate(zip(classes, counts, borders, strict=True), start=1)
     ]

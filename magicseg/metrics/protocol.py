@@ -10,6 +10,7 @@ from magicseg.metrics.overlap import DICE_FORMS, IOU_FORMS
 RULES = ("zero", "perfect", "skip", "worst", "formula")
 LEGAL: dict[str, tuple[str, ...]] = {
     "unit": ("volume", "slice", "image", "case"),
+    "grid": ("original", "network"),
     "spacing": ("voxel", "mm"),
     "hd95": ("pooled", "max"),
     "asd": ("asd", "asd_reversed", "assd", "assd_mean"),
@@ -19,6 +20,7 @@ LEGAL: dict[str, tuple[str, ...]] = {
     "dice": tuple(DICE_FORMS),
     "iou": tuple(IOU_FORMS),
     "instances": ("none", *METHODS),
+    "true_instances": ("same", "given"),
     "panoptic": ("image", "pooled"),
     "average": ("class_mean",),
 }
@@ -39,6 +41,8 @@ class Protocol:
         name: the protocol's name.
         unit: what one score belongs to: a "volume" (3D), a "slice" (a volume is cut along its first axis), an "image"
             (2D), or a "case" (volume or image, as a whole).
+        grid: "original", the label map is compared on the data's own pixels, or "network", both are brought to the size
+            of the network's input.
         spacing: unit of distances, "voxel" or "mm"; mm becomes voxels where the data gives no spacing.
         hd95: "pooled", the percentile of both directions together (medpy), or "max", the larger one of two (MONAI).
         asd: property of SurfaceDistances that is reported as ASD: asd, asd_reversed, assd or assd_mean.
@@ -47,8 +51,9 @@ class Protocol:
         hallucinated: rule for a class in the prediction only.
         dice: formula of Dice, "plain" or as in "transfuse" or "uctransnet" (magicseg.metrics.overlap).
         iou: formula of IoU, "plain" (foreground), "macro" (mean of foreground and background) or "transfuse".
-        instances: how both masks become instances for panoptic quality: components_4, components_8 or watershed;
-            "none" leaves panoptic quality out.
+        instances: how a mask becomes instances for panoptic quality: components_4, components_8 or watershed; "none"
+            leaves panoptic quality out.
+        true_instances: "same", the true mask becomes instances in the same way, or "given", the data set's own.
         panoptic: "image", the mean of the images' PQ, or "pooled", the PQ of all images' instances together.
         average: "class_mean", per class over all cases, then over classes.
         threshold: how a network's output became labels, in words.
@@ -71,8 +76,10 @@ class Protocol:
     dice: str = "plain"
     iou: str = "plain"
     instances: str = "none"
+    true_instances: str = "same"
     panoptic: str = "image"
     average: str = "class_mean"
+    grid: str = "original"
     threshold: str = "class of the largest logit"
     selection: str = "not stated"
     resampling: str = "not stated"
@@ -89,9 +96,13 @@ class Protocol:
     def describe(self) -> str:
         """Return the whole protocol in one line, to stand under a table."""
         unit = "mm (voxels where the spacing is unknown)" if self.spacing == "mm" else "voxels"
-        panoptic = f"PQ {self.panoptic}, instances by {self.instances}; " if self.instances != "none" else ""
+        true = "the data set's own" if self.true_instances == "given" else "found in the same way"
+        found = f"PQ {self.panoptic}, instances by {self.instances}, true ones {true}; "
+        panoptic = found if self.instances != "none" else ""
+        grid = "of the network's input" if self.grid == "network" else "of the data"
         return (
-            f"Protocol {self.name}: one score per {self.unit} and class, mean over {self.unit}s, then over classes; "
+            f"Protocol {self.name}: one score per {self.unit} and class on the grid {grid}, "
+            f"mean over {self.unit}s, then over classes; "
             f"Dice {self.dice}, IoU {self.iou}; HD95 {self.hd95}, ASD as {self.asd}, in {unit}; {panoptic}"
             f"class absent: {self.absent}, missed: {self.missed}, hallucinated: {self.hallucinated}; "
             f"labels: {self.threshold}; checkpoint: {self.selection}; resampling: {self.resampling}; "

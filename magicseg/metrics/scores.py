@@ -9,28 +9,30 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from magicseg.metrics.measurement import Measurement, measure_case
-from magicseg.metrics.overlap import DICE_FORMS, IOU_FORMS, accuracy
+from magicseg.metrics.overlap import DICE_FORMS, IOU_FORMS, accuracy, sensitivity, specificity
 from magicseg.metrics.panoptic import PanopticQuality
 from magicseg.metrics.protocol import Protocol
 from magicseg.metrics.surface import SurfaceDistances
 
-Values = tuple[float, float, float, float, float]
-"""Dice, IoU, accuracy, HD95 and ASD."""
+Values = tuple[float, float, float, float, float, float, float]
+"""Dice, IoU, accuracy, sensitivity, specificity, HD95 and ASD."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Scores of one class in one case: dice, iou and accuracy 0 to 1, hd95 and asd in ``unit`` ("voxel" or "mm").
+    """Scores of one class in one case: dice to specificity 0 to 1, hd95 and asd in ``unit`` ("voxel" or "mm").
 
-    ``state`` says whether the numbers were measured ("scored") or come from the protocol's rule for an empty mask
-    ("absent", "missed", "hallucinated"); under the rule "skip" all of them are nan. ``panoptic`` is None unless the
-    protocol finds instances.
+    Accuracy, sensitivity and specificity are always as counted (0/0 is 0), unless the case is skipped. ``state`` says
+    whether the numbers were measured ("scored") or come from the protocol's rule for an empty mask ("absent", "missed",
+    "hallucinated"); under the rule "skip" all of them are nan. ``panoptic`` is None if the protocol finds no instances.
     """
 
     name: str
     dice: float
     iou: float
     accuracy: float
+    sensitivity: float
+    specificity: float
     hd95: float
     asd: float
     unit: str
@@ -75,31 +77,43 @@ def _score(protocol: Protocol, measurement: Measurement) -> ClassScore:
     tp, fp, fn, _ = measurement.counts
     distances = measurement.mm if unit == "mm" else measurement.voxel
     values = _by_rule(protocol, measurement, unit) if distances is None else _measured(protocol, measurement, distances)
-    panoptic = None if protocol.instances == "none" else measurement.panoptic(protocol.instances)
+    panoptic = None
+    if protocol.instances != "none":
+        panoptic = measurement.panoptic(protocol.instances, given=protocol.true_instances == "given")
     return ClassScore(measurement.name, *values, unit, tp + fp, tp + fn, measurement.state, panoptic)
 
 
 def _measured(protocol: Protocol, measurement: Measurement, distances: SurfaceDistances) -> Values:
     hd95 = distances.hd95 if protocol.hd95 == "pooled" else distances.hd95_max
-    return *_overlap(protocol, measurement), hd95, float(getattr(distances, protocol.asd))
+    return *_overlap(protocol, measurement), *_rates(measurement), hd95, float(getattr(distances, protocol.asd))
 
 
 def _by_rule(protocol: Protocol, measurement: Measurement, unit: str) -> Values:
-    dice, iou, correct = _overlap(protocol, measurement)
+    (dice, iou), rates = _overlap(protocol, measurement), _rates(measurement)
     diagonal = measurement.diagonal(unit)
     distance = 0.0 if measurement.state == "absent" else diagonal
     nan = float("nan")
     rules: dict[str, Values] = {
-        "zero": (0.0, 0.0, correct, 0.0, 0.0),
-        "perfect": (1.0, 1.0, correct, 0.0, 0.0),
-        "worst": (0.0, 0.0, correct, diagonal, diagonal),
-        "formula": (dice, iou, correct, distance, distance),
-        "skip": (nan, nan, nan, nan, nan),
+        "zero": (0.0, 0.0, *rates, 0.0, 0.0),
+        "perfect": (1.0, 1.0, *rates, 0.0, 0.0),
+        "worst": (0.0, 0.0, *rates, diagonal, diagonal),
+        "formula": (dice, iou, *rates, distance, distance),
+        "skip": (nan, nan, nan, nan, nan, nan, nan),
     }
     return rules[getattr(protocol, measurement.state)]
 
 
-def _overlap(protocol: Protocol, measurement: Measurement) -> tuple[float, float, float]:
-    """Return Dice, IoU and accuracy; 0/0 is 0, as in scikit-learn."""
+def _overlap(protocol: Protocol, measurement: Measurement) -> tuple[float, float]:
+    """Return Dice and IoU; 0/0 is 0, as in scikit-learn."""
     dice, iou = DICE_FORMS[protocol.dice](measurement.counts), IOU_FORMS[protocol.iou](measurement.counts)
-    return 0.0 if math.isnan(dice) else dice, 0.0 if math.isnan(iou) else iou, accuracy(measurement.counts)
+    return _zero_if_nan(dice), _zero_if_nan(iou)
+
+
+def _rates(measurement: Measurement) -> tuple[float, float, float]:
+    """Return accuracy, sensitivity and specificity."""
+    counts = measurement.counts
+    return accuracy(counts), _zero_if_nan(sensitivity(counts)), _zero_if_nan(specificity(counts))
+
+
+def _zero_if_nan(value: float) -> float:
+    return 0.0 if math.isnan(value) else value

@@ -20,6 +20,8 @@ METRICS: dict[str, Callable[[Sequence[float]], float]] = {
     "dice": min,
     "iou": min,
     "accuracy": min,
+    "sensitivity": min,
+    "specificity": min,
     "hd95": max,
     "asd": max,
 }

@@ -5,15 +5,16 @@ from concurrent.futures.process import BrokenProcessPool
 import numpy as np
 import pytest
 
-from magicseg.data import read_prepared
-from magicseg.data.case import load_case
+from magicseg.data import Preprocessing, read_prepared
+from magicseg.data.case import load_case, write_case
 from magicseg.errors import UserError
 from magicseg.evaluation import evaluate
 from magicseg.evaluation.evaluate import rank_cases, score_cases, summaries, write_cases
 from magicseg.evaluation.predict import save_prediction
-from magicseg.metrics import Protocol, score_case
+from magicseg.metrics import PanopticQuality, Protocol, score_case
 
 CLASSES = ("RV", "Myo", "LV")
+VIEW = Preprocessing((64, 64))
 PAPER = Protocol("transunet", "volume", "voxel", "pooled", "assd", "zero", "zero", "perfect")
 STRICT = Protocol("strict", "case", "mm", "pooled", "assd", "skip", "worst", "worst")
 
@@ -31,7 +32,7 @@ def predict(cases, phantom, folder):
 
 def test_both_protocols_come_from_one_measurement_of_each_volume(cases, phantom, tmp_path):
     predict(cases, phantom, tmp_path)
-    scores = score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER, "strict": STRICT}, progress=False)
+    scores = score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER, "strict": STRICT}, VIEW, progress=False)
     for role, protocol in (("paper", PAPER), ("strict", STRICT)):
         for case, change in zip(cases, (lambda y: y, lambda y: np.roll(y, 2, 2), np.zeros_like), strict=True):
             truth = load_case(phantom, case)[1]
@@ -46,7 +47,7 @@ def test_both_protocols_come_from_one_measurement_of_each_volume(cases, phantom,
 
 def test_cases_are_written_a_row_a_protocol_case_and_class(cases, phantom, tmp_path):
     predict(cases, phantom, tmp_path)
-    scores = score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False)
+    scores = score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, VIEW, progress=False)
     write_cases(tmp_path / "cases.csv", scores)
     rows = list(csv.DictReader((tmp_path / "cases.csv").open()))
     assert len(rows) == 9
@@ -58,7 +59,7 @@ def test_processes_change_no_score(cases, phantom, tmp_path):
     predict(cases, phantom, tmp_path)
     protocols = {"paper": PAPER, "strict": STRICT}
     alone, spawned = (
-        score_cases(tmp_path, cases, phantom, list(CLASSES), protocols, progress=False, workers=workers)
+        score_cases(tmp_path, cases, phantom, list(CLASSES), protocols, VIEW, progress=False, workers=workers)
         for workers in (0, 2)
     )
     assert list(spawned["strict"]) == [case.name for case in cases]
@@ -67,9 +68,9 @@ def test_processes_change_no_score(cases, phantom, tmp_path):
 
 def test_an_error_in_a_process_is_the_same_as_without(cases, phantom, tmp_path):
     with pytest.raises(UserError, match=rf"{cases[0].name}\.npz is missing or damaged"):
-        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False, workers=1)
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, VIEW, progress=False, workers=1)
     with pytest.raises(UserError, match="workers is -1; allowed are 0"):
-        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False, workers=-1)
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, VIEW, progress=False, workers=-1)
 
 
 def test_a_dead_process_is_explained(cases, phantom, tmp_path, monkeypatch):
@@ -79,14 +80,14 @@ def test_a_dead_process_is_explained(cases, phantom, tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluate, "ProcessPoolExecutor", Dying)
     with pytest.raises(UserError, match=r"A process that scored cases died.*Use fewer workers"):
-        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False, workers=1)
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, VIEW, progress=False, workers=1)
 
 
 def test_a_protocol_that_does_not_fit_the_cases_is_explained(cases, phantom, tmp_path):
     predict(cases, phantom, tmp_path)
     images = dataclasses.replace(PAPER, unit="image")
     with pytest.raises(UserError, match=rf"{cases[0].name}\.npz cannot be scored: .* scores images, arrays of 2 axes"):
-        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": images}, progress=False)
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": images}, VIEW, progress=False)
 
 
 def test_counts_of_instances_are_columns_where_there_are_any(tmp_path):
@@ -112,4 +113,41 @@ def test_counts_of_instances_are_columns_where_there_are_any(tmp_path):
 
 def test_a_missing_prediction_is_named(cases, phantom, tmp_path):
     with pytest.raises(UserError, match=rf"{cases[0].name}\.npz is missing or damaged"):
-        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, progress=False)
+        score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, VIEW, progress=False)
+
+
+@pytest.fixture
+def nuclei(tmp_path):
+    """A prepared image of two touching squares, which are two instances, and its folder."""
+    label = np.zeros((1, 8, 12), np.uint8)
+    label[0, 2:6, 2:6] = label[0, 2:6, 6:10] = 1
+    instances = np.zeros((1, 8, 12), np.uint16)
+    instances[0, 2:6, 2:6], instances[0, 2:6, 6:10] = 1, 2
+    image = np.zeros((1, 8, 12, 3), np.uint8)
+    return tmp_path, write_case(tmp_path, "one", "one", image, label, None, 2, {}, instances=instances), label
+
+
+def test_an_image_is_scored_in_two_dimensions_and_against_given_instances(nuclei):
+    root, case, label = nuclei
+    save_prediction(root / "one.npz", label)
+    found = dataclasses.replace(STRICT, unit="image", instances="components_4")
+    given = dataclasses.replace(found, true_instances="given")
+    view = Preprocessing((8, 12), "bilinear")
+    scores = score_cases(root, [case], root, ["nucleus"], {"found": found, "given": given}, view, progress=False)
+    assert scores["found"]["one"][0].panoptic == PanopticQuality(tp=1, fp=0, fn=0, sum_iou=1.0)
+    joined = PanopticQuality(tp=0, fp=1, fn=2, sum_iou=0.0)  # one component for two nuclei: an IoU of one half
+    assert scores["given"]["one"][0].panoptic == joined
+    assert scores["given"]["one"][0].dice == 1
+
+
+def test_the_networks_grid_is_what_the_network_said(nuclei):
+    root, case, label = nuclei
+    view = Preprocessing((4, 6), "bilinear")
+    small = view.label(label[0])
+    small[0, 0] = 1
+    save_prediction(root / "one.npz", view.restore(small, (8, 12))[None])
+    network = dataclasses.replace(STRICT, unit="image", grid="network")
+    scores = score_cases(root, [case], root, ["nucleus"], {"network": network, "strict": STRICT}, view, progress=False)
+    size = int(view.label(label[0]).sum())
+    assert scores["network"]["one"][0].dice == 2 * size / (2 * size + 1)
+    assert scores["strict"]["one"][0].predicted_voxels == 4 * (size + 1)

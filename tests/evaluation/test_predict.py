@@ -4,8 +4,9 @@ import torch
 from scipy.ndimage import zoom
 from torch import nn
 
+from magicseg.data import Preprocessing
 from magicseg.errors import UserError
-from magicseg.evaluation.predict import load_prediction, predict_slices, predict_volume, save_prediction
+from magicseg.evaluation.predict import labels_of, load_prediction, predict_slices, predict_volume, save_prediction
 from magicseg.evaluation.validation import Validation, case_dice
 
 
@@ -35,7 +36,30 @@ def test_a_volume_goes_to_the_networks_size_and_back():
     for image in volume:
         small = zoom(image, (16 / 20, 16 / 30), order=3)
         expected.append(zoom((small > 0.5).astype(np.uint8), (20 / 16, 30 / 16), order=0))
-    assert np.array_equal(predict_volume(Threshold(), volume, size=16), np.stack(expected))
+    assert np.array_equal(predict_volume(Threshold(), volume, Preprocessing((16, 16))), np.stack(expected))
+
+
+def test_an_image_goes_through_the_network_as_a_volume_of_one_slice():
+    class Red(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.level = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, x):
+            return x[:, :1] - self.level
+
+    image = np.zeros((1, 6, 8, 3), np.uint8)
+    image[0, :3, :, 0] = 255
+    label = predict_volume(Red(), image, Preprocessing((3, 4), "bilinear"))
+    assert label.shape == (1, 6, 8)
+    assert label[0, :2].all()
+    assert not label[0, 4:].any()
+
+
+def test_one_logit_is_the_object_above_one_half():
+    logits = torch.tensor([-1.0, 0.0, 2.0]).view(1, 1, 1, 3)
+    assert labels_of(logits).tolist() == [[[0, 0, 1]]]
+    assert labels_of(torch.cat([torch.zeros_like(logits), logits], dim=1)).tolist() == [[[0, 0, 1]]]
 
 
 def test_predictions_come_back_and_damage_is_named(tmp_path):
@@ -67,3 +91,12 @@ def test_validation_is_the_mean_over_cases_then_classes():
     }
     scores = Validation(cases, ["object"])(Threshold())
     assert scores == {"dice": (1 + 2 / 3) / 2, "dice/object": (1 + 2 / 3) / 2}
+    assert Validation({}, ["object"])(Threshold()) == {}
+
+
+def test_the_validation_loss_is_the_mean_over_slices():
+    images, labels = torch.rand(5, 1, 4, 4), torch.randint(0, 2, (5, 4, 4))
+    loss = nn.CrossEntropyLoss()
+    cases = {"a": (images[:3], labels[:3]), "b": (images[3:], labels[3:])}
+    scores = Validation(cases, ["object"], loss, batch_size=2)(Threshold())
+    assert scores["validation_loss"] == pytest.approx(loss(Threshold()(images), labels).item(), rel=1e-6)

@@ -16,7 +16,7 @@ from magicseg.metrics.protocol import LEGAL
 FOLDER = Path(__file__).parents[2] / "configs" / "protocol"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "paper")
 FIELDS = [field.name for field in dataclasses.fields(Protocol)]
-PANOPTIC = {"instances", "panoptic"}
+PANOPTIC = {"instances", "true_instances", "panoptic"}
 EXAMPLE = Protocol("example", "case", "voxel", "pooled", "assd", "skip", "worst", "worst", instances="components_4")
 
 
@@ -38,9 +38,18 @@ def score_binary(name, case):
 
 
 def test_the_protocols_are_there():
-    assert {"transunet", "strict", "mtunet", "ssl4mis", "cascade", "transfuse", "uctransnet", "cto", "conic"} == set(
-        NAMES
-    )
+    assert {
+        "transunet",
+        "strict",
+        "mtunet",
+        "ssl4mis",
+        "cascade",
+        "transfuse",
+        "uctransnet",
+        "cto",
+        "conic",
+        "conic_given",
+    } == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +57,8 @@ def test_yaml_maps_onto_the_fields_in_their_order(name):
     mapping = load(name)
     assert list(mapping) == [field for field in FIELDS if field in mapping]
     defaulted = {"dice", "iou", "threshold"} if name in ("transunet", "strict") else set()
-    assert set(FIELDS) - set(mapping) - defaulted == (set() if name == "conic" else PANOPTIC)
+    defaulted |= {"grid"} if mapping.get("grid") is None else set()
+    assert set(FIELDS) - set(mapping) - defaulted == (set() if name.startswith("conic") else PANOPTIC)
     assert Protocol(**mapping).name == name
 
 
