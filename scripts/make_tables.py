@@ -3,52 +3,103 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import MISSING
 
 from magicseg.arguments import parse, run_friendly
+from magicseg.errors import UserError, choose
+from magicseg.reports import status
+from magicseg.reports.cells import Table
+from magicseg.reports.comparisons import with_comparisons
+from magicseg.reports.markdown import to_markdown
+from magicseg.reports.page import Refused
+from magicseg.reports.paper_tables import table_names
+from magicseg.reports.request import CHOICES, parse_request
 from magicseg.reports.results import load_results
 from magicseg.reports.tables import build_table
-from magicseg.reports.writers import to_markdown, write_table
+from magicseg.reports.writers import write_page, write_table
 
 
 @dataclass
 class Options:
     """Compare finished runs with a paper's table: print it, and write it as Markdown, CSV and LaTeX.
 
-    table: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5.
+    make_tables.py status [outputs=DIR] lists the runs by their state instead.
+
+    table: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5, or all, which also writes tables.html.
     outputs: the folder that holds the runs.
-    protocol: which of a run's scores to show (paper, strict).
-    budget: which runs to show (full, cpu, demo); they are never mixed.
+    protocol: which of a run's scores to show (paper, strict, or a protocol's name).
+    budget: which runs to show (full, cpu, demo); full, or all of them with mix=budget.
     destination: the folder for the files.
-    variant, data, split, code: which runs to take where those of one row differ; several with commas.
+    variant, data, split, code: which runs to take where they differ; several with commas.
+    mix: what may differ within a table and is then marked: true, or some of budget, data, split, code, protocol,
+        checkpoint, variant, with commas. Runs that differ are never averaged.
+    own_rows: rows that are not the paper's: all, or e.g. "conv=dcd2,my_conv backbone=unet".
+    compare: baseline, a row's label or a convolution: compares the rows with it case by case.
     """
 
     table: str = MISSING
     outputs: Path = Path("outputs")
     protocol: str = "paper"
-    budget: str = "full"
+    budget: str = ""
     destination: Path = Path("outputs/tables")
     variant: str = ""
     data: str = ""
     split: str = ""
     code: str = ""
+    mix: str = ""
+    own_rows: str = ""
+    compare: str = ""
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read the runs, build the table, print and write it."""
+    """Read the runs, build the tables, print and write them; or list the runs by their state."""
+    if list(arguments[:1]) == ["status"]:
+        status.main(arguments[1:])
+        return
     options = parse(Options, arguments)
+    choose("table", options.table, ["all", *table_names()])
+    choices = {name: getattr(options, name) for name in CHOICES}
+    request = parse_request(options.protocol, options.budget, options.mix, options.own_rows, **choices)
     unreadable: list[str] = []
     results = load_results(options.outputs, report=unreadable.append)
-    chosen = {"variant": options.variant, "data": options.data, "split": options.split, "code": options.code}
-    choices = {name: values.split(",") for name, values in chosen.items() if values}
-    table = build_table(options.table, results, options.protocol, options.budget, choices)
-    table = replace(table, notes=(*table.notes, *unreadable))
+    request.check(results)
+
+    def make(name: str) -> Table:
+        table = build_table(name, results, request)
+        return with_comparisons(table, options.compare) if options.compare else table
+
+    if options.table == "all":
+        write_all(make, unreadable, options.destination)
+        return
+    table = make(options.table).with_notes("Not shown", unreadable)
     print(to_markdown(table))
-    for path in write_table(table, options.destination):
+    tell(write_table(table, options.destination))
+
+
+def write_all(make: Callable[[str], Table], unreadable: Sequence[str], folder: Path) -> None:
+    """Write every table, and the page with all; a refused one does not hide the others, and is told at the end."""
+    tables: list[Table | Refused] = []
+    for name in table_names():
+        try:
+            tables.append(make(name))
+        except UserError as error:
+            tables.append(Refused(name, str(error)))
+    for table in tables:
+        if isinstance(table, Table):
+            tell(write_table(table.with_notes("Not shown", unreadable), folder))
+    tell([write_page(tables, unreadable, folder)])
+    refused = [table.reason for table in tables if isinstance(table, Refused)]
+    if refused:
+        raise UserError(f"{len(refused)} of {len(tables)} tables are not made; the others are. {' '.join(refused)}")
+
+
+def tell(paths: Sequence[Path]) -> None:
+    """Say what was written."""
+    for path in paths:
         print(f"Wrote {path}", file=sys.stderr)
 
 

@@ -1,71 +1,123 @@
-"""Parameters and GFLOPs as the papers print them, beside those measured here."""
+"""Parameters and GFLOPs as the papers print them, beside those counted, and speeds beside those measured, here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from magicseg.errors import choose
 from magicseg.reports.complexity import Complexity
+from magicseg.reports.latency import Bench, Speed
 from magicseg.reports.paper_tables import PaperRow, paper_table
 
-SIZE = 256  # Table 5 says so, and Table 6 fits no other
+SIZE = (256, 256)  # Table 5 of MAGIC and section 4.1 of SGDC say so, and Table 6 of MAGIC fits no other
+
+
+class Rule(NamedTuple):
+    """How a printed column was counted."""
+
+    heading: str
+    count: Callable[[Complexity], int]
+
+
+RULES = {
+    "macs": Rule("multiply-adds", lambda cost: cost.macs),
+    "thop": Rule("as thop counts", lambda cost: cost.macs - cost.mixing + cost.thop_surplus),
+    "fvcore": Rule("as fvcore counts, no mixing", lambda cost: cost.macs - cost.mixing + cost.overhead),
+}
 
 
 class Setting(NamedTuple):
-    """What a printed column was counted for, and by which rule (an attribute of Complexity)."""
+    """What a printed column was counted for, and by which rule; without a backbone, each row names its own."""
 
-    backbone: str
+    backbone: str | None
     channels: int
     classes: int
-    rule: Literal["macs", "thop"]
+    rule: str
 
 
 SETTINGS = {
-    "magic_table5": Setting("resnet18", 3, 9, "macs"),
-    "magic_table6": Setting("unet", 1, 4, "thop"),  # the only number of channels and classes to give 54.675
-}
-RULES = {"macs": "multiply-adds", "thop": "as thop counts"}
-NOTES = {
-    "magic_table5": (
-        "GFLOPs are multiply-adds of convolutions and matrix products, kernel mixing included. fvcore, which adds "
-        "normalisation and resizing, gives 9.675 for ResNet 18.",
-        "The paper's own increments follow no single counter: those of DYConv, CondConv and MAGIC (0.003 to 0.014) are "
-        "smaller than the mixing of their kernels, that of ODConv (0.053) is larger.",
-        "DYConv and CondConv have the printed parameters with a bias for each kernel (45.59, 89.29); here, as every "
-        "convolution in ResNet, they have none.",
-        "DCD is the published operator; no published variant has the printed parameters.",
-    ),
+    "magic_table5": (Setting("resnet18", 3, 9, "fvcore"),),
     "magic_table6": (
-        "As thop counts: a transposed convolution at the resolution of its output (four times too often), four "
-        "operations for each value of a batch norm, dynamic convolutions as plain ones and their attention branches, "
-        "no kernel mixing. So counted, the plain UNet has the 54.675 that the paper prints for A.1.",
-        "Means and maxima are no multiply-adds, so the branches SP and CH cost next to nothing here; of the paper's "
-        "0.040 for NL 0.027 are found.",
+        Setting("unet", 1, 4, "thop"),  # the only number of channels and classes to give 54.675
+        Setting("transunet", 1, 1, "fvcore"),  # one logit comes nearest
     ),
+    "sgdc_table2": (Setting(None, 3, 1, "macs"),),
 }
 
 
-def compare_complexity(name: str, measure_network: Callable[[str, str, int, int], Complexity]) -> str:
-    """Return a table of MAGIC as Markdown: printed, measured, difference in percent, and why they differ.
+class Network(NamedTuple):
+    """A network by its names, and the images [channels, *size] that it is counted for; one class is a single logit."""
 
-    Args:
-        name: magic_table5 or magic_table6.
-        measure_network: maps backbone, convolution, channels and classes to the complexity at 256 x 256.
+    backbone: str
+    conv: str
+    channels: int
+    classes: int
+    size: tuple[int, int]
+
+    @property
+    def input(self) -> str:
+        """Images and classes in words."""
+        images = " x ".join(map(str, (self.channels, *self.size)))
+        return f"{images}, {f'{self.classes} classes' if self.classes > 1 else 'one logit'}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network under its label, the cells printed for it by metric, what it costs and how fast it is."""
+
+    label: str
+    network: Network
+    printed: Mapping[str, str]
+    cost: Complexity
+    speed: Speed | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Networks compared with each other: a column of a paper's table, or networks of the user's choice."""
+
+    name: str
+    rule: str
+    entries: Sequence[Entry]
+    bench: Bench | None = None
+
+
+Count = Callable[[Network], Complexity]
+Time = Callable[[Mapping[str, Network]], Mapping[str, Speed]]
+
+
+def compare_complexity(name: str, count: Count) -> list[Section]:
+    """Return what a paper's table prints and what is counted here, a section for each column of GFLOPs.
 
     Raises:
-        UserError: another name.
+        UserError: it is no table with complexities.
     """
-    setting = SETTINGS[choose("table", name, SETTINGS)]
-    lines = [_header(setting)]
+    settings = SETTINGS[choose("table", name, SETTINGS)]
+    return [Section(name, setting.rule, [_entry(*row, count) for row in _rows(name, setting)]) for setting in settings]
+
+
+def with_speed(section: Section, bench: Bench, time: Time) -> Section:
+    """Return the section with speeds, which ``time`` measures of all its networks in turn."""
+    speeds = time({entry.label: entry.network for entry in section.entries})
+    entries = [replace(entry, speed=speeds[entry.label]) for entry in section.entries]
+    return replace(section, entries=entries, bench=bench)
+
+
+def _entry(label: str, network: Network, printed: Mapping[str, str], count: Count) -> Entry:
+    return Entry(label, network, printed, count(network))
+
+
+def _rows(name: str, setting: Setting) -> list[tuple[str, Network, dict[str, str]]]:
+    """Return label, network and printed cells of the rows that can be built here."""
+    rows = []
     for row in paper_table(name).rows:
-        if row.conv:
-            printed = _printed(name, row, setting.backbone)
-            cost = measure_network(setting.backbone, row.conv, setting.channels, setting.classes)
-            lines.append([row.label, *_cells(printed, cost, setting.rule)])
-    place = f"{setting.backbone}, {setting.channels} x {SIZE} x {SIZE}, {setting.classes} classes"
-    notes = [f"- {note}" for note in NOTES[name]]
-    return "\n".join([f"## Complexity of {name}: {place}", "", *_aligned(lines), "", *notes, ""])
+        backbone = setting.backbone or row.backbone
+        if backbone and row.conv:
+            network = Network(backbone, row.conv, setting.channels, setting.classes, SIZE)
+            rows.append((row.label, network, _printed(name, row, backbone)))
+    return rows
 
 
 def _printed(name: str, row: PaperRow, backbone: str) -> dict[str, str]:
@@ -73,32 +125,3 @@ def _printed(name: str, row: PaperRow, backbone: str) -> dict[str, str]:
     columns = paper_table(name).columns
     pairs = zip(columns, row.cells, strict=True)
     return {column.metric: cell for column, cell in pairs if (column.backbone or row.backbone) == backbone}
-
-
-def _header(setting: Setting) -> list[str]:
-    names = ["", "M paper", "M", "%", "G paper", f"G {RULES[setting.rule]}", "%"]
-    return [*names, *(["G multiply-adds"] if setting.rule != "macs" else []), "of them mixing"]
-
-
-def _cells(printed: dict[str, str], cost: Complexity, rule: str) -> list[str]:
-    others = [cost.mixing] if rule == "macs" else [cost.macs, cost.mixing]
-    return [
-        *_beside(printed.get("parameters"), cost.parameters / 1e6, 2),
-        *_beside(printed["gflops"], getattr(cost, rule) / 1e9, 3),
-        *(f"{number / 1e9:.3f}" for number in others),
-    ]
-
-
-def _beside(printed: str | None, value: float, decimals: int) -> list[str]:
-    """Return the printed number, the measured one and by how many percent that is larger."""
-    if printed is None:
-        return ["–", f"{value:.{decimals}f}", "–"]
-    return [printed, f"{value:.{decimals}f}", f"{100 * (value / float(printed) - 1):+.2f}"]
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    header, *rows = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-    return [header, "| " + " | ".join("-" * width for width in widths) + " |", *rows]

@@ -3,72 +3,113 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
-from magicseg.reports.paper_tables import PaperTable, RunKey
-from magicseg.reports.results import EMPTY, Result
+from magicseg.reports.paper_tables import PaperTable
+from magicseg.reports.request import Request
+from magicseg.reports.results import EMPTY, FOLDS
 from magicseg.reports.selection import Selection
+from magicseg.reports.settings import Group
 
 READING = (
     "measured: mean ± sample standard deviation over n seeds; difference: measured minus paper; "
-    "–: not measured. ↑ higher is better, ↓ lower is better."
+    "–: not measured. ↑ higher is better, ↓ lower is better.",
+    "Bold: best of the column, underlined: second; measured numbers are ranked among measured ones that rest on the "
+    "same data, split, protocol and budget, printed ones among printed ones.",
+)
+FOLDED = (
+    "Cross-validated: mean over the folds of a seed, then over seeds; ± is the sample standard deviation over the "
+    "folds, not over seeds. A row that lacks folds is not ranked."
 )
 
 
-def footnotes(table: PaperTable, selection: Selection, protocol: str, budget: str) -> tuple[str, ...]:
-    """Return the notes of a table: reading, provenance of the measured numbers, what is left out, the paper's own."""
+def footnotes(table: PaperTable, selection: Selection, request: Request) -> dict[str, tuple[str, ...]]:
+    """Return the notes of a table by heading; a heading without notes is left out."""
+    groups = [group for row in selection.groups.values() for group in row]
     source = f"Printed numbers: {table.paper}; evaluated on {table.evaluated_on}."
-    inconsistencies = [f"In the paper: {note}" for note in table.notes]
-    return (READING, source, *_measured(table, selection, protocol, budget), *selection.left_out, *inconsistencies)
+    sections = {
+        "How to read it": [*READING, *_marks(selection), *([FOLDED] if _folded(groups) else []), source],
+        "Measured numbers": _measured(table, groups, request),
+        "Not shown": selection.left_out,
+        "In the paper": list(table.notes),
+    }
+    return {heading: tuple(notes) for heading, notes in sections.items() if notes}
 
 
-def _measured(table: PaperTable, selection: Selection, protocol: str, budget: str) -> list[str]:
-    groups = selection.groups
+def _marks(selection: Selection) -> list[str]:
+    meanings = [f"{letter}: {meaning}" for letter, meaning in selection.letters.items()]
+    return [f"Letters mark runs that differ in more than the seed. {'; '.join(meanings)}."] if meanings else []
+
+
+def _folded(groups: list[Group]) -> bool:
+    return any(run.fold is not None for group in groups for run in group.runs)
+
+
+def _measured(table: PaperTable, groups: list[Group], request: Request) -> list[str]:
+    budgets, protocol = " or ".join(request.budgets), request.protocol
     if not groups:
-        return [f"Measured numbers: no finished run with budget {budget} and protocol {protocol}."]
+        return [f"There is no finished run with budget {budgets} and protocol {protocol}."]
 
-    def line(label: str, describe: Callable[[Sequence[Result]], str]) -> str:
+    def line(label: str, describe: Callable[[Group], str]) -> str:
         return f"{label}: {_by_row(groups, describe)}."
 
     notes = [
-        f"Rows measured: {_rows_measured(table, selection)} of {len(table.rows)}. Budget: {budget}.",
-        line("Seeds", lambda runs: ", ".join(str(run.seed) for run in runs)),
-        line(f"Scores ({protocol})", lambda runs: runs[0].scores[protocol].protocol.describe().rstrip(".")),
-        line("Empty masks over all cases, classes and seeds", lambda runs: _empty(runs, protocol)),
-        line("Checkpoint", lambda runs: runs[0].checkpoint),
-        line("Data", lambda runs: f"manifest {runs[0].manifest[:10]}, split {runs[0].split}{_missing(runs)}"),
-        line("Parameters", lambda runs: f"{runs[0].parameters / 1e6:.2f} M"),
+        f"Rows measured: {_rows_measured(table, groups)} of {len(table.rows)}.",
+        line("Budget", lambda group: group.setting.budget),
+        line("Seeds", lambda group: ", ".join(map(str, group.seeds))),
+        *([line("Folds", _folds)] if _folded(groups) else []),
+        line(f"Scores ({protocol})", lambda group: group.runs[0].under(protocol).protocol.describe().rstrip(".")),
+        line("Empty masks over all cases, classes and seeds", lambda group: _empty(group, protocol)),
+        line("Checkpoint", lambda group: group.setting.checkpoint),
+        line("Data", _data),
+        line("Parameters", lambda group: f"{group.runs[0].parameters / 1e6:.2f} M"),
         line("Code", _code),
-        line("Hardware", lambda runs: ", ".join(sorted({run.device for run in runs}))),
+        line("Hardware", lambda group: ", ".join(sorted({run.device for run in group.runs}))),
     ]
     if any(column.metric == "gflops" for column in table.columns):
         notes.append("GFLOPs are not part of a run; scripts/complexity.py counts them.")
     return notes
 
 
-def _rows_measured(table: PaperTable, selection: Selection) -> int:
-    return sum(any(table.key(row, column) in selection.groups for column in table.columns) for row in table.rows)
+def _rows_measured(table: PaperTable, groups: list[Group]) -> int:
+    measured = {group.key for group in groups}
+    return sum(any(table.key(row, column) in measured for column in table.columns) for row in table.rows)
 
 
-def _by_row(groups: Mapping[RunKey, Sequence[Result]], describe: Callable[[Sequence[Result]], str]) -> str:
+def _by_row(groups: list[Group], describe: Callable[[Group], str]) -> str:
     """Return what all rows share, or each description with the rows that it holds for."""
     rows = defaultdict(list)
-    for key, runs in groups.items():
-        rows[describe(runs)].append(str(key))
+    for group in groups:
+        rows[describe(group)].append(str(group))
     if len(rows) == 1:
         return next(iter(rows))
-    return "; ".join(f"{text} ({', '.join(keys)})" for text, keys in rows.items())
+    return "; ".join(f"{text} ({', '.join(names)})" for text, names in rows.items())
 
 
-def _empty(runs: Sequence[Result], protocol: str) -> str:
-    return ", ".join(f"{state} {sum(run.scores[protocol].empty[state] for run in runs)}" for state in EMPTY)
+def _folds(group: Group) -> str:
+    """Return which folds are there, by seed where not all are."""
+    folded = [run for run in group.runs if run.fold is not None]
+    folds = {seed: [run.fold for run in folded if run.seed == seed] for seed in group.seeds}
+    incomplete = [
+        f"seed {seed} has only {', '.join(map(str, found))} of {FOLDS}"
+        for seed, found in folds.items()
+        if len(found) < FOLDS
+    ]
+    if not folded:
+        return "none"
+    return f"incomplete, {', '.join(incomplete)}" if incomplete else f"all {FOLDS}"
 
 
-def _missing(runs: Sequence[Result]) -> str:
-    cases = sorted({case for run in runs for case in run.missing})
-    return f", missing cases ({len(cases)}): {', '.join(cases)}" if cases else ""
+def _empty(group: Group, protocol: str) -> str:
+    return ", ".join(f"{state} {sum(run.under(protocol).empty[state] for run in group.runs)}" for state in EMPTY)
 
 
-def _code(runs: Sequence[Result]) -> str:
-    commits = ", ".join(sorted({run.commit.replace("-dirty", " with uncommitted changes") for run in runs}))
-    return f"sources {runs[0].code}, commit {commits}"
+def _data(group: Group) -> str:
+    cases = sorted({case for run in group.runs for case in run.missing})
+    missing = f", missing cases ({len(cases)}): {', '.join(cases)}" if cases else ", no case missing"
+    return f"{group.key.dataset}, manifest {group.setting.data}, split {group.setting.split}{missing}"
+
+
+def _code(group: Group) -> str:
+    commits = ", ".join(sorted({run.commit.replace("-dirty", " with uncommitted changes") for run in group.runs}))
+    return f"sources {group.setting.code}, commit {commits}"

@@ -20,8 +20,12 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#f0e442", "#0072b2", "#d
 
 
 def paint(image: np.ndarray, label: np.ndarray, opacity: float = 0.45) -> np.ndarray:
-    """Blend a label map [H, W] over a grey image [H, W] in [0, 1]; return [H, W, 3]."""
-    picture = np.repeat(image[..., None].clip(0, 1), 3, axis=-1)
+    """Blend a label map [H, W] over an image; return [H, W, 3] in [0, 1].
+
+    The image is [H, W] or [H, W, 3], in [0, 1] or, uint8, from 0 to 255.
+    """
+    unit = image / 255 if image.dtype == np.uint8 else image.clip(0, 1)
+    picture = np.broadcast_to(unit if image.ndim == 3 else unit[..., None], (*image.shape[:2], 3)).astype(float)
     for index in range(1, int(label.max(initial=0)) + 1):
         inside = label == index
         picture[inside] = (1 - opacity) * picture[inside] + opacity * np.array(to_rgb(COLOURS[(index - 1) % 8]))
@@ -29,7 +33,12 @@ def paint(image: np.ndarray, label: np.ndarray, opacity: float = 0.45) -> np.nda
 
 
 def contact_sheet(images: np.ndarray, truths: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Return a picture [2 H, N W, 3] of N slices, each [N, H, W]: the truth above, the prediction below."""
+    """Return a picture [2 H, N W, 3] of N slices: the truth above, the prediction below.
+
+    Images are [N, H, W] or [N, H, W, C] with 1 or 3 channels, labels [N, H, W].
+    """
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
     rows = [[paint(*pair) for pair in zip(images, labels, strict=True)] for labels in (truths, predictions)]
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
@@ -37,29 +46,30 @@ def contact_sheet(images: np.ndarray, truths: np.ndarray, predictions: np.ndarra
 def save_overlay(
     path: Path, image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str], title: str
 ) -> None:
-    """Save a png with a column for each of up to six slices: image, truth, prediction, and where the two differ.
+    """Save a png of up to six slices: image, truth, prediction, and where the two differ.
 
     Args:
         path: the png to write.
-        image: intensities in [0, 1], [D, H, W].
+        image: as in a prepared case, [D, H, W] or [D, H, W, 3].
         truth: labels, [D, H, W].
         prediction: labels, [D, H, W].
         classes: names of the labels 1, 2, ...
         title: a line above the picture.
     """
     slices = _spread(truth.any(axis=(1, 2)) | prediction.any(axis=(1, 2)), count=6)
-    rows, columns = _crop(truth.any(axis=0) | prediction.any(axis=0), margin=12)
-    figure = Figure(figsize=(2 * len(slices) + 0.6, 8.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(4, len(slices), squeeze=False)
+    rows, columns = slice(None), slice(None)
+    if len(truth) > 1:  # a volume's organs are small; an image is shown whole
+        rows, columns = _crop(truth.any(axis=0) | prediction.any(axis=0), margin=12)
+    figure, axes = _panels(len(slices), truth.shape[1] / truth.shape[2])
     for column, z in enumerate(slices):
-        grey, true, predicted = (volume[z, rows, columns] for volume in (image, truth, prediction))
+        seen, true, predicted = (volume[z, rows, columns] for volume in (image, truth, prediction))
         wrong = np.where(true != predicted, np.maximum(true, predicted), 0)
-        panels = (paint(grey, np.zeros_like(true)), paint(grey, true), paint(grey, predicted), paint(grey, wrong, 0.9))
+        panels = (paint(seen, np.zeros_like(true)), paint(seen, true), paint(seen, predicted), paint(seen, wrong, 0.9))
         for axis, panel in zip(axes[:, column], panels, strict=True):
             axis.imshow(panel, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-        axes[0, column].set_title(f"slice {z + 1} of {len(truth)}", fontsize=9)
+        if len(truth) > 1:
+            axes[0, column].set_title(f"slice {z + 1} of {len(truth)}", fontsize=9)
     for axis, name in zip(axes[:, 0], ("image", "truth", "prediction", "difference"), strict=True):
         axis.set_ylabel(name)
     patches = [Patch(color=COLOURS[index % 8], label=name) for index, name in enumerate(classes)]
@@ -68,6 +78,14 @@ def save_overlay(
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     write_atomic(path, lambda file: file.write(buffer.getvalue()))
+
+
+def _panels(slices: int, aspect: float) -> tuple[Figure, Any]:
+    """Return a figure and its axes [4, slices]; the panels of one slice, high as ``aspect``, stand side by side."""
+    size = (12, 2.9 * aspect + 1) if slices == 1 else (2 * slices + 0.6, 8.8)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, 4, squeeze=False).T if slices == 1 else figure.subplots(4, slices, squeeze=False)
 
 
 def _spread(wanted: Any, count: int) -> list[int]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from magicseg.errors import UserError
-from magicseg.files import read_json
+from magicseg.files import digest, read_json
 from magicseg.metrics import Protocol
 from magicseg.reports.paper_tables import METRICS, RunKey
 from magicseg.runs import RunFolder
 
 BUDGETS = ("full", "cpu", "demo")
 EMPTY = ("absent", "missed", "hallucinated")
+FOLDS = 5
+"""Folds of a cross-validated experiment; its runs have the splits fold0 to fold4."""
+FOLD = re.compile(r"fold\d+", re.ASCII)
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, but not everywhere
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,8 @@ class Scores:
 class Result:
     """A finished run: which one, its scores by protocol, and everything that its numbers depend on.
 
-    ``code`` is a hash of the sources that can change a number, ``commit`` the commit they were at.
+    ``code`` is a hash of the sources that can change a number, ``commit`` the commit they were at. ``variant`` tells
+    configurations apart; the folds of one experiment share theirs.
     """
 
     path: Path
@@ -57,6 +66,24 @@ class Result:
     commit: str
     device: str
 
+    @property
+    def fold(self) -> int | None:
+        """Which fold of a cross-validation this run is; None for a run that is an experiment of its own."""
+        return int(self.split.removeprefix("fold")) if FOLD.fullmatch(self.split) else None
+
+    def role(self, protocol: str) -> str | None:
+        """Return under which role a protocol's scores are stored; ``protocol`` is a role (paper) or a name (transunet).
+
+        None where the run was not scored under it.
+        """
+        if protocol in self.scores:
+            return protocol
+        return next((role for role, scores in self.scores.items() if scores.protocol.name == protocol), None)
+
+    def under(self, protocol: str) -> Scores:
+        """Return the scores under a protocol; KeyError where the run has none."""
+        return self.scores[self.role(protocol) or protocol]
+
     def value(self, protocol: str, metric: str, label_class: str) -> float | None:
         """Return a score in printed units (percent, voxels, millions); None where the run has no such score.
 
@@ -65,7 +92,7 @@ class Result:
         """
         if metric == "parameters":
             return self.parameters * METRICS[metric].scale
-        scores = self.scores[protocol]
+        scores = self.under(protocol)
         if label_class != "mean" and label_class not in scores.classes:
             found = ", ".join(scores.classes)
             raise UserError(f"{self.path} has no class {label_class!r}, which the table asks for. It has: {found}.")
@@ -85,12 +112,20 @@ def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn)
     if not outputs.is_dir():
         raise UserError(f"{outputs} is not a folder. Name the folder that holds the runs with outputs=DIR.")
     results = []
-    for path in sorted(outputs.rglob("summary.json")):
+    for path in sorted(_summaries(outputs)):
         try:
             results.append(read_result(path))
         except UserError as error:
             report(f"Left out: {error}")
     return results
+
+
+def _summaries(outputs: Path) -> Iterator[Path]:
+    """Yield every summary; what lies inside a run (thousands of predictions) is not looked at."""
+    for folder, folders, files in os.walk(outputs):
+        if "summary.json" in files:
+            folders.clear()
+            yield Path(folder, "summary.json")
 
 
 def read_result(path: Path) -> Result:
@@ -110,17 +145,18 @@ def read_result(path: Path) -> Result:
 
 def _result(path: Path, content: Any) -> Result:
     protocols = _take(content, dict, "scores")
+    split = _take(content, str, "data", "split")
     missing = _take(content, list, "data", "missing")
     return Result(
         path=path,
         key=RunKey(*(_take(content, str, name) for name in RunKey._fields)),
         seed=_take(content, int, "seed"),
-        variant=_take(content, str, "variant"),
+        variant=_variant_of_folds(path) if FOLD.fullmatch(split) else _take(content, str, "variant"),
         budget=_budget(content),
         scores={name: _scores(content, name) for name in protocols},
         checkpoint=_take(content, str, "checkpoint", "rule"),
         manifest=_take(content, str, "data", "manifest"),
-        split=_take(content, str, "data", "split"),
+        split=split,
         missing=tuple(str(case) for case in missing),
         parameters=_take(content, int, "parameters"),
         seconds=_take(content, (int, float), "seconds"),
@@ -128,6 +164,20 @@ def _result(path: Path, content: Any) -> Result:
         commit=_commit(_take(content, dict, "provenance", "git")),
         device=_take(content, str, "provenance", "device"),
     )
+
+
+def _variant_of_folds(path: Path) -> str:
+    """Return a hash of a run's configuration without its fold, which the folds of one experiment share."""
+    config = path.with_name("config.yaml")
+    try:
+        content = yaml.load(config.read_text("utf-8"), YAML_LOADER)
+        settings = {group: content[group] for group in ("dataset", "backbone", "conv", "recipe")}
+        settings["precision"] = content["trainer"]["precision"]
+        for key in ("split", "root", "paper_protocol"):
+            settings["dataset"].pop(key)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a fold's {config.name} must tell how it was trained ({error!r})") from error
+    return f"folds-{digest(settings, 8)}"
 
 
 def _scores(content: Any, name: str) -> Scores:

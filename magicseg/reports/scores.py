@@ -7,24 +7,27 @@ from typing import Any
 
 
 def score_table(scores: Mapping[str, Any]) -> str:
-    """Return a text table of a summary's scores: a block for each protocol, a row for each class and their mean."""
+    """Return a text table of a summary's scores: a block for each protocol, a row for each class, and their mean."""
     return "\n\n".join(_block(role, summary) for role, summary in scores.items())
 
 
 def _block(role: str, summary: Mapping[str, Any]) -> str:
     unit, counts = summary["unit"], summary["counts"]
-    lines = [
-        f"{role} protocol ({summary['protocol']['name']}), {counts['cases']} cases",
-        f"  {'':<10} {'Dice %':>8} {'IoU %':>8} {f'HD95 {unit}':>12} {f'ASD {unit}':>12}",
-    ]
+    columns = {"dice": "Dice %", "iou": "IoU %", "hd95": f"HD95 {unit}", "asd": f"ASD {unit}", "pq": "PQ %"}
+    columns = {metric: heading for metric, heading in columns.items() if metric in summary["mean"]}
     rows = [
         (name, {metric: entry["mean"] for metric, entry in values.items()})
         for name, values in summary["classes"].items()
     ]
-    for name, values in [*rows, ("mean", summary["mean"])]:
-        overlap = " ".join(f"{_number(values[metric], 100):>8}" for metric in ("dice", "iou"))
-        distance = " ".join(f"{_number(values[metric], 1):>12}" for metric in ("hd95", "asd"))
-        lines.append(f"  {name:<10} {overlap} {distance}")
+    rows = [*rows, ("mean", summary["mean"])] if len(rows) > 1 else rows
+    width = max(len(name) for name, _ in rows)
+    lines = [
+        f"{role} protocol ({summary['protocol']['name']}), {counts['cases']} cases",
+        f"  {'':<{width}} " + " ".join(f"{heading:>11}" for heading in columns.values()),
+    ]
+    for name, values in rows:
+        numbers = (_number(values[metric], 1 if metric in ("hd95", "asd") else 100) for metric in columns)
+        lines.append(f"  {name:<{width}} " + " ".join(f"{number:>11}" for number in numbers))
     empty = {state: counts[state] for state in ("absent", "missed", "hallucinated") if counts[state]}
     if empty:
         lines.append("  classes " + ", ".join(f"{state} in {count}" for state, count in empty.items()) + " cases")

@@ -4,137 +4,106 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import pairwise
 from typing import NamedTuple
 
-from magicseg.errors import UserError, choose
-from magicseg.files import digest
+from magicseg.errors import UserError
 from magicseg.reports.paper_tables import PaperTable, RunKey
-from magicseg.reports.results import BUDGETS, Result
+from magicseg.reports.request import CHOICES, Request
+from magicseg.reports.results import Result
+from magicseg.reports.settings import Group, Setting, marked, mixtures, scope, setting
 
-CHOICES = ("variant", "data", "split", "code")
-"""What a user can choose by when runs of one row differ."""
 SHOWN = 4
-"""How many rows an error lists."""
-
-
-class Setting(NamedTuple):
-    """Everything but the seed that a number depends on, in the short form that is shown and chosen by."""
-
-    variant: str
-    data: str
-    split: str
-    code: str
-    protocol: str
-    checkpoint: str
+"""How many rows an error lists for each kind of run."""
 
 
 class Selection(NamedTuple):
-    """The runs to show by cell, ordered by seed, and a sentence for each kind of run that is left out."""
+    """The runs to show by cell, what their letters stand for, and a sentence for each kind of run left out."""
 
-    groups: dict[RunKey, list[Result]]
+    groups: dict[RunKey, list[Group]]
+    letters: dict[str, str]
     left_out: list[str]
 
 
-def setting(result: Result, protocol: str) -> Setting:
-    """Return what the scores of a run under ``protocol`` depend on."""
-    scores = result.scores[protocol]
-    rules = f"{scores.protocol.name}-{digest([asdict(scores.protocol), scores.unit], 8)}"
-    return Setting(result.variant, result.manifest[:10], result.split, result.code, rules, result.checkpoint)
-
-
-def select(
-    table: PaperTable, results: Sequence[Result], protocol: str, budget: str, choices: Mapping[str, Sequence[str]]
-) -> Selection:
-    """Return the runs of ``budget`` that measure the cells of ``table`` under ``protocol``.
-
-    Args:
-        table: the table to fill.
-        results: all finished runs.
-        protocol: name under which the scores are stored in a run.
-        budget: full, cpu or demo.
-        choices: for rows whose runs differ, the wanted values by name (see ``CHOICES``); other rows are untouched.
+def select(table: PaperTable, results: Sequence[Result], request: Request) -> Selection:
+    """Return the runs that measure the cells of ``table``, ordered by seed and fold.
 
     Raises:
-        UserError: runs of one row differ in more than the seed, a seed occurs twice, or a name is unknown.
+        UserError: rows differ in more than the request allows, a seed occurs twice, or a name is unknown.
     """
-    choose("budget", budget, BUDGETS)
-    keys = {table.key(row, column) for row in table.rows for column in table.columns}
+    request.check(results)
+    keys = dict.fromkeys(table.key(row, column) for row in table.rows for column in table.columns)
     runs = [result for result in results if result.key in keys]
-    if runs:
-        choose("protocol", protocol, {name for run in runs for name in run.scores})
-    scored = [run for run in runs if run.budget == budget and protocol in run.scores]
-    _check_choices(scored, protocol, choices)
-    groups = defaultdict(list)
-    for run in sorted(scored, key=lambda run: (run.key, run.seed, run.path)):
-        groups[run.key].append(run)
-    chosen = {key: _chosen(group, protocol, choices) for key, group in groups.items()}
-    _refuse_mixtures(table.name, chosen, protocol)
-    return Selection(chosen, _left_out(runs, chosen, protocol, budget))
+    scored = [run for run in runs if run.budget in request.budgets and run.role(request.protocol)]
+    chosen = _chosen(scored, request)
+    groups = _grouped(chosen, request.protocol)
+    _refuse_mixtures(table.name, groups, request.mix)
+    rows, letters = marked({key: groups[key] for key in keys if key in groups})
+    return Selection(rows, letters, _left_out(runs, chosen, request))
 
 
-def _check_choices(runs: Sequence[Result], protocol: str, choices: Mapping[str, Sequence[str]]) -> None:
-    for name, values in choices.items():
-        choose("choice", name, CHOICES)
-        for value in values if runs else ():
-            choose(name, value, {getattr(setting(run, protocol), name) for run in runs})
+def _chosen(runs: Sequence[Result], request: Request) -> list[Result]:
+    """Return the runs that fit every choice; one counts only where there is a run that fits it."""
+    for name, values in request.choices.items():
+        fits = {run.path: getattr(setting(run, request.protocol), name) in values for run in runs}
+        scopes = {scope(name, run.key) for run in runs if fits[run.path]}
+        runs = [run for run in runs if fits[run.path] or scope(name, run.key) not in scopes]
+    return list(runs)
 
 
-def _chosen(group: list[Result], protocol: str, choices: Mapping[str, Sequence[str]]) -> list[Result]:
-    for name, values in choices.items():
-        group = [run for run in group if getattr(setting(run, protocol), name) in values] or group
-    return group
+def _grouped(runs: Sequence[Result], protocol: str) -> dict[RunKey, list[Group]]:
+    alike: dict[tuple[RunKey, Setting], list[Result]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.seed, run.fold or 0, run.path)):
+        alike[run.key, setting(run, protocol)].append(run)
+    groups: dict[RunKey, list[Group]] = defaultdict(list)
+    for (key, each), members in sorted(alike.items(), key=lambda item: item[0]):
+        _refuse_repetition(members)
+        groups[key].append(Group(key, each, tuple(members)))
+    return dict(groups)
 
 
-def _refuse_mixtures(table: str, groups: Mapping[RunKey, Sequence[Result]], protocol: str) -> None:
-    mixtures = []
-    for key, group in groups.items():
-        seeds: dict[Setting, list[Result]] = defaultdict(list)
-        for run in group:
-            seeds[setting(run, protocol)].append(run)
-        if len(seeds) > 1:
-            mixtures.append(f"{key}: {_differences(seeds)}")
-        for runs in seeds.values():
-            _refuse_repeated_seed(runs)
-    if mixtures:
-        more = f"; and {len(mixtures) - SHOWN} more rows" if len(mixtures) > SHOWN else ""
-        raise UserError(
-            f"{table}: runs that differ in more than the seed are never averaged. "
-            f"Found {'; '.join(mixtures[:SHOWN])}{more}. "
-            f"Choose by {', '.join(f'{name}=...' for name in CHOICES)} (several values with commas); where only the "
-            f"protocol or the checkpoint rule differs, score the runs again under one rule."
-        )
-
-
-def _differences(seeds: Mapping[Setting, Sequence[Result]]) -> str:
-    differing = [name for name in Setting._fields if len({getattr(each, name) for each in seeds}) > 1]
-
-    def describe(each: Setting) -> str:
-        values = " ".join(f"{name}={getattr(each, name)}" for name in differing)
-        return f"{values} (seed {', '.join(str(run.seed) for run in seeds[each])})"
-
-    return ", ".join(map(describe, seeds))
-
-
-def _refuse_repeated_seed(runs: Sequence[Result]) -> None:
+def _refuse_repetition(runs: Sequence[Result]) -> None:
     for first, second in pairwise(runs):
-        if first.seed == second.seed:
-            raise UserError(f"Seed {first.seed} of one run occurs twice: {first.path} and {second.path}. Remove one.")
+        if (first.seed, first.fold) == (second.seed, second.fold):
+            fold = "" if first.fold is None else f", fold {first.fold},"
+            raise UserError(
+                f"Seed {first.seed}{fold} of one run occurs twice: {first.path} and {second.path}. Remove one."
+            )
 
 
-def _left_out(
-    runs: Sequence[Result], chosen: Mapping[RunKey, Sequence[Result]], protocol: str, budget: str
-) -> list[str]:
-    budgets = Counter(run.budget for run in runs if run.budget != budget)
-    unscored = sum(run.budget == budget and protocol not in run.scores for run in runs)
-    unchosen = len(runs) - budgets.total() - unscored - sum(map(len, chosen.values()))
+def _refuse_mixtures(table: str, groups: Mapping[RunKey, Sequence[Group]], mix: frozenset[str]) -> None:
+    refused = {name: values for name, values in mixtures(groups).items() if name not in mix}
+    if not refused:
+        return
+    found = ". ".join(
+        ", ".join(f"{name}={value}: {_rows(members)}" for value, members in sorted(values.items()))
+        for name, values in refused.items()
+    )
+    choosable = [name for name in refused if name in CHOICES]
+    choice = f"Choose by {', '.join(f'{name}=...' for name in choosable)}, or show" if choosable else "Show"
+    again = "; or score the runs again under one protocol" if "protocol" in refused else ""
+    raise UserError(
+        f"{table}: these runs differ in {' and '.join(refused)}, so that they do not stand in one table unasked. "
+        f"Found {found}. {choice} all of them, marked, with mix={','.join(sorted(mix | set(refused)))}{again}."
+    )
+
+
+def _rows(groups: Sequence[Group]) -> str:
+    names = [f"{group.key} (seed {', '.join(map(str, group.seeds))})" for group in groups]
+    more = [f"and {len(names) - SHOWN} more rows"] if len(names) > SHOWN else []
+    return "; ".join([*names[:SHOWN], *more])
+
+
+def _left_out(runs: Sequence[Result], chosen: Sequence[Result], request: Request) -> list[str]:
+    budgets = Counter(run.budget for run in runs if run.budget not in request.budgets)
+    unscored = sum(run.budget in request.budgets and not run.role(request.protocol) for run in runs)
+    unchosen = len(runs) - budgets.total() - unscored - len(chosen)
     sentences = [f"{_runs(number)} with budget {name}; add budget={name}." for name, number in sorted(budgets.items())]
     if unscored:
-        sentences.append(f"{_runs(unscored)} without scores under protocol {protocol}.")
+        sentences.append(f"{_runs(unscored)} without scores under protocol {request.protocol}.")
     if unchosen:
         sentences.append(f"{_runs(unchosen)} that the given choice excludes.")
-    return [f"Not shown: {sentence}" for sentence in sentences]
+    return sentences
 
 
 def _runs(number: int) -> str:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import wilcoxon
 
 from magicseg.seeding import Key, generator
 
 SIGNIFICANCE = 0.05
 FEW_SEEDS = 5
 """Resampling n seeds understates their variance by (n - 1) / n: by a third for three seeds."""
+CHUNK = 1000
+"""Bootstrap samples drawn at a time: thousands of images would fill the memory otherwise."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def signed_rank_p(differences: ArrayLike) -> float:
     Args:
         differences: paired differences, [cases].
     """
+    from scipy.stats import wilcoxon  # slow to import, and most tables need none
+
     values = np.asarray(differences, dtype=float)
     return float(wilcoxon(values).pvalue) if values.any() else 1.0
 
@@ -135,8 +138,8 @@ def bootstrap_interval(
         )
     a, b = _paired(first, second)
     rng = generator("bootstrap", *key)
-    cases, seeds_a, seeds_b = (_weights(rng, count, resamples) for count in (a.shape[1], len(a), len(b)))
-    samples = ((seeds_a @ a - seeds_b @ b) * cases).sum(axis=1)
+    sizes = [min(CHUNK, resamples - done) for done in range(0, resamples, CHUNK)]
+    samples = np.concatenate([_resampled(rng, a, b, size) for size in sizes])
     low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
@@ -171,6 +174,12 @@ def _scores(values: ArrayLike, name: str) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise ValueError(f"{name} holds scores that are not finite; leave such a case out of both models and say so.")
     return scores
+
+
+def _resampled(rng: np.random.Generator, a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+    """Return the mean difference in each of ``size`` bootstrap samples."""
+    cases, seeds_a, seeds_b = (_weights(rng, count, size) for count in (a.shape[1], len(a), len(b)))
+    return ((seeds_a @ a - seeds_b @ b) * cases).sum(axis=1)
 
 
 def _weights(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:

@@ -2,129 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
+from collections.abc import Sequence
 
+from magicseg.reports.cells import Cell, Row, Sample, Table
 from magicseg.reports.footnotes import footnotes
+from magicseg.reports.own_rows import with_own_rows
 from magicseg.reports.paper_tables import Column, PaperRow, PaperTable, RunKey, paper_table
+from magicseg.reports.ranking import ranked
+from magicseg.reports.request import Request
 from magicseg.reports.results import Result
 from magicseg.reports.selection import Selection, select
+from magicseg.reports.settings import Group
+
+SIZES = {"cpu": "CPU-sized runs", "demo": "demonstration runs"}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A printed number and what was measured, one value a seed, in ``unit`` (percent, voxel, mm, million, giga)."""
-
-    key: RunKey | None
-    column: Column
-    printed: str
-    values: tuple[float, ...]
-    unit: str
-
-    @property
-    def n(self) -> int:
-        """Number of seeds measured; 0 for a missing cell."""
-        return len(self.values)
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over seeds; it does not depend on their order."""
-        return fmean(self.values) if self.values else None
-
-    @property
-    def std(self) -> float | None:
-        """Sample standard deviation over seeds (divisor n - 1); None for fewer than two."""
-        return stdev(self.values) if self.n >= 2 else None
-
-    @property
-    def comparable(self) -> bool:
-        """Whether measured and printed number have the same unit."""
-        return self.unit == self.column.style.unit
-
-    @property
-    def difference(self) -> float | None:
-        """Measured minus printed; None where nothing was measured, or in another unit."""
-        return self.mean - float(self.printed) if self.mean is not None and self.comparable else None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row under its printed label."""
-
-    label: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A comparison table, ready to be written.
-
-    ``notes`` say how to read it, under which protocol, from which data, code and hardware the measured numbers come,
-    what is not shown, and where the paper contradicts itself.
-    """
-
-    name: str
-    protocol: str
-    budget: str
-    heading: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-
-
-def build_table(
-    name: str,
-    results: Sequence[Result],
-    protocol: str = "paper",
-    budget: str = "full",
-    choices: Mapping[str, Sequence[str]] | None = None,
-) -> Table:
+def build_table(name: str, results: Sequence[Result], request: Request | None = None) -> Table:
     """Return a paper's table with mean and standard deviation over seeds in every cell that was measured.
 
     Args:
         name: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5.
         results: finished runs in any order; those that are not part of the table are ignored.
-        protocol: name under which the scores are stored in a run (paper, strict).
-        budget: full, cpu or demo; runs of another budget are counted in a note and not shown.
-        choices: which runs to take where those of one row differ, e.g. ``{"variant": ["1a2b3c4d"]}``.
+        request: which of them to show; full runs under the papers' protocol if None.
 
     Raises:
-        UserError: an unknown name, or runs of one row differ in more than the seed.
+        UserError: an unknown name, or runs differ in more than the seed and the request does not allow it.
     """
+    request = request or Request()
     paper = paper_table(name)
-    selection = select(paper, results, protocol, budget, choices or {})
+    if request.own_rows is not None:
+        paper = with_own_rows(paper, results, request.own_rows)
+    selection = select(paper, results, request)
     return Table(
         name=name,
-        protocol=protocol,
-        budget=budget,
-        heading=_heading(paper, protocol, budget),
+        protocol=request.protocol,
+        budgets=request.budgets,
+        heading=_heading(paper, request, selection),
         columns=paper.columns,
-        rows=tuple(_row(paper, row, selection, protocol) for row in paper.rows),
-        notes=footnotes(paper, selection, protocol, budget),
+        rows=ranked([_row(paper, row, selection, request.protocol) for row in paper.rows]),
+        notes=footnotes(paper, selection, request),
     )
 
 
-def _heading(paper: PaperTable, protocol: str, budget: str) -> str:
+def _heading(paper: PaperTable, request: Request, selection: Selection) -> str:
     source, number = paper.name.split("_table")
-    sizes = {"cpu": "CPU-sized runs", "demo": "demonstration runs"}
-    caveats = [f"{sizes[budget]}, not the paper's training"] if budget in sizes else []
-    caveats += [f"scored under protocol {protocol}, not the paper's"] if protocol != "paper" else []
-    return f"{source.upper()} Table {number}. {paper.title}" + "".join(f" ({caveat})" for caveat in caveats)
+    papers_own = {run.role(request.protocol) for row in selection.groups.values() for each in row for run in each.runs}
+    caveats = []
+    if len(request.budgets) > 1:
+        caveats.append(f"runs of several budgets: {', '.join(request.budgets)}")
+    elif request.budgets[0] in SIZES:
+        caveats.append(f"{SIZES[request.budgets[0]]}, not the paper's training")
+    if request.protocol != "paper" and papers_own != {"paper"}:
+        caveats.append(f"scored under protocol {request.protocol}, not the paper's")
+    return f"{source.upper()} Table {number}. {paper.title}" + (f" ({'; '.join(caveats)})" if caveats else "")
 
 
 def _row(table: PaperTable, row: PaperRow, selection: Selection, protocol: str) -> Row:
-    cells = []
-    for column, printed in zip(table.columns, row.cells, strict=True):
-        key = table.key(row, column)
-        runs = selection.groups.get(key, []) if key else []
-        cells.append(_cell(key, column, printed, runs, protocol))
-    return Row(row.label, tuple(cells))
+    """Return a row; where its cells were measured under several settings, one line follows the other."""
+    keys = [table.key(row, column) for column in table.columns]
+    groups = [selection.groups.get(key, []) if key else [] for key in keys]
+    lines = [
+        tuple(
+            _cell(key, column, printed, members[index] if index < len(members) else None, protocol)
+            for key, column, printed, members in zip(keys, table.columns, row.cells, groups, strict=True)
+        )
+        for index in range(max(1, *map(len, groups)))
+    ]
+    return Row(row.label, tuple(lines))
 
 
-def _cell(key: RunKey | None, column: Column, printed: str, runs: Sequence[Result], protocol: str) -> Cell:
-    values = [run.value(protocol, column.metric, column.label_class) for run in runs]
+def _cell(key: RunKey | None, column: Column, printed: str, group: Group | None, protocol: str) -> Cell:
     unit = column.style.unit
-    if unit == "voxel" and runs:
-        unit = runs[0].scores[protocol].unit  # one and the same for all: selection refuses mixtures
-    return Cell(key, column, printed, tuple(value for value in values if value is not None), unit)
+    if group is None:
+        return Cell(key, column, printed, (), unit)
+    values = [(run, run.value(protocol, column.metric, column.label_class)) for run in group.runs]
+    samples = [Sample(run.seed, run.fold, value) for run, value in values if value is not None]
+    if unit == "voxel":
+        unit = group.runs[0].under(protocol).unit  # one and the same for all runs of a group
+    return Cell(key, column, printed, tuple(samples), unit, group)

@@ -1,7 +1,10 @@
 """Run folders with made-up scores, as training leaves them."""
 
+import csv
 import json
 from dataclasses import asdict
+
+import yaml
 
 from magicseg.metrics import Protocol
 
@@ -55,11 +58,37 @@ def summary(dataset="acdc", backbone="unet", conv="regular", seed=1, dice=0.9, h
     } | changes
 
 
-def write_run(outputs, content, state="finished", name=None):
-    """Write the run that ``content`` describes and return the path of its summary."""
+def fold(number, seed=1, conv="sgdc", **changes):
+    """Return the summary of one fold of a cross-validation; its variant differs from fold to fold, as in real runs."""
+    data = {"manifest": "feedbeef" * 8, "split": f"fold{number}", "missing": []}
+    return summary("isic2018", "res2net", conv, seed, variant=f"{number}" * 8, data=data, **changes)
+
+
+def write_run(outputs, content, state="finished", name=None, cases=None, recipe=None):
+    """Write the run that ``content`` describes and return the path of its summary.
+
+    ``cases`` maps case -> class -> metrics; ``recipe`` is that of the run's configuration.
+    """
     folder = name or f"{content['variant']}-s{content['seed']}"
     path = outputs / content["dataset"] / content["backbone"] / content["conv"] / folder / "summary.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
     path.with_name("status.json").write_text(json.dumps({"state": state}))
+    dataset = {"name": content["dataset"], "root": "data", "split": content["data"]["split"], "paper_protocol": {}}
+    groups = {"dataset": dataset, "backbone": {}, "conv": {"name": content["conv"]}, "recipe": recipe or {}}
+    path.with_name("config.yaml").write_text(yaml.safe_dump(groups | {"trainer": {"precision": "float32"}}))
+    if cases is not None:
+        write_cases(path.with_name("cases.csv"), cases)
     return path
+
+
+def write_cases(path, cases):
+    """Write case -> class -> metrics as cases.csv, alike under both protocols; a metric that is left out is 0.5."""
+    metrics = dict.fromkeys(("dice", "iou", "accuracy", "hd95", "asd"), 0.5)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["protocol", "case", "name", *metrics])
+        writer.writeheader()
+        for protocol in ("paper", "strict"):
+            for case, classes in cases.items():
+                for name, values in classes.items():
+                    writer.writerow({"protocol": protocol, "case": case, "name": name} | metrics | values)

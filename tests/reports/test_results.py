@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_runs import STRICT, TRANSUNET, summary, write_run
+from synthetic_runs import STRICT, TRANSUNET, fold, summary, write_run
 
 from magicseg.errors import UserError
 from magicseg.reports.paper_tables import RunKey
@@ -37,6 +37,45 @@ def test_values_come_in_printed_units(tmp_path):
     assert result.value("paper", "parameters", "mean") == pytest.approx(31.042564, rel=1e-12)
     assert result.value("paper", "asd", "mean") is None  # nothing could be scored
     assert result.value("paper", "pq", "mean") is None  # not measured
+
+
+def test_a_protocol_has_a_role_and_a_name(tmp_path):
+    result = read_result(write_run(tmp_path, summary(dice=0.5)))
+    assert [result.role(name) for name in ("paper", "transunet", "strict", "cto")] == ["paper", "paper", "strict", None]
+    assert result.value("transunet", "dice", "mean") == 50.0
+
+
+def test_the_folds_of_one_experiment_share_their_variant_and_others_do_not(tmp_path):
+    def variant(number, **recipe):
+        return read_result(write_run(tmp_path / f"{recipe}", fold(number), recipe=recipe)).variant
+
+    first = variant(0)
+    assert first.startswith("folds-")
+    assert variant(4) == first
+    assert variant(1, epochs=50) == variant(2, epochs=50) != first
+
+
+@pytest.mark.parametrize("split", ["fold1", "fold12", "folder", "fold", "unfold1", "official"])
+def test_only_numbered_folds_are_folds(tmp_path, split):
+    content = summary(data={"manifest": "feedbeef" * 8, "split": split, "missing": []})
+    assert read_result(write_run(tmp_path, content)).fold == {"fold1": 1, "fold12": 12}.get(split)
+
+
+@pytest.mark.parametrize("text", [None, b"", b"dataset: 3", b"a: [", b"[]", b"dataset: {name: x}", b"\xff\xfe"])
+def test_a_fold_without_its_configuration_is_named(tmp_path, text):
+    path = write_run(tmp_path, fold(1))
+    config = path.with_name("config.yaml")
+    config.unlink() if text is None else config.write_bytes(text)
+    with pytest.raises(UserError, match=r"is not the summary of a run: a fold's config.yaml must tell how it was"):
+        read_result(path)
+
+
+def test_what_lies_inside_a_run_is_no_run(tmp_path):
+    path = write_run(tmp_path, summary())
+    inner = path.parent / "predictions" / "summary.json"
+    inner.parent.mkdir()
+    inner.write_text("{")
+    assert [result.path for result in load_results(tmp_path, pytest.fail)] == [path]
 
 
 def test_an_unknown_class_names_those_that_are_there(tmp_path):

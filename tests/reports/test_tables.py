@@ -4,10 +4,11 @@ import itertools
 import json
 
 import pytest
-from synthetic_runs import CLASSES, STRICT, scores, summary
+from synthetic_runs import fold, summary, write_run
 
 from magicseg.errors import UserError
 from magicseg.reports.paper_tables import paper_table, table_names
+from magicseg.reports.request import Request
 from magicseg.reports.results import load_results
 from magicseg.reports.tables import build_table
 from magicseg.reports.writers import to_markdown
@@ -19,7 +20,7 @@ def cell(table, row, column):
 
 
 def notes(table):
-    return "\n".join(table.notes)
+    return "\n".join(sentence for sentences in table.notes.values() for sentence in sentences)
 
 
 # cells
@@ -83,11 +84,63 @@ def test_a_table_over_several_data_sets_takes_each_column_from_its_own(runs):
 def test_the_order_of_results_does_not_matter(runs):
     contents = [summary(seed=s, dice=d) for s, d in ((1, 0.1), (2, 0.2), (3, 0.3))]
     contents.append(
-        summary(conv="dcd", provenance={"code": "c0de", "git": {"commit": "b" * 40, "dirty": True}, "device": "CPU"})
+        summary(
+            conv="dcd", provenance={"code": "c0de" * 3, "git": {"commit": "b" * 40, "dirty": True}, "device": "CPU"}
+        )
     )
     results = runs(*contents)
     written = {to_markdown(build_table("magic_table2", order)) for order in itertools.permutations(results)}
     assert len(written) == 1
+
+
+# folds
+
+
+def folds(*numbers, seed=1, dice=0.75, **changes):
+    return [fold(number, seed=seed, dice=dice + number / 128, **changes) for number in numbers]
+
+
+def test_the_folds_of_a_seed_are_one_experiment(runs):
+    dice = cell(build_table("sgdc_table4", runs(*folds(0, 1, 2, 3, 4))), "(4) SGD-Net (Proposed)", "Dice")
+    assert dice.n == 1
+    assert dice.fold_values == (75.0, 75.78125, 76.5625, 77.34375, 78.125)
+    assert dice.mean == 76.5625
+    assert dice.std == pytest.approx(0.78125 * 2.5**0.5, rel=1e-12)  # of 0, 1, 2, 3, 4 with divisor 4
+    assert (dice.counts, dice.complete) == ("n = 1, 5 folds", True)
+
+
+def test_seeds_of_folds_are_averaged_over_their_folds_and_the_spread_is_that_of_the_folds(runs):
+    results = runs(*folds(0, 1, 2, 3, 4), *folds(0, 1, 2, 3, 4, seed=2, dice=0.5))
+    table = build_table("sgdc_table4", results)
+    dice = cell(table, "(4) SGD-Net (Proposed)", "Dice")
+    assert dice.values == (76.5625, 51.5625)
+    assert dice.mean == 64.0625
+    assert dice.fold_values == (62.5, 63.28125, 64.0625, 64.84375, 65.625)
+    assert dice.counts == "n = 2, 5 folds"
+    assert "measured, n = 2, 5 folds " in to_markdown(table)
+    assert "± is the sample standard deviation over the folds, not over seeds" in notes(table)
+    assert "Folds: all 5." in notes(table)
+
+
+def test_incomplete_folds_are_stated_and_not_ranked(runs):
+    results = runs(*folds(0, 1, 2, 3, 4), *folds(0, 3, seed=2), *folds(0, 1, 2, 3, 4, conv="contmix", dice=0.5))
+    table = build_table("sgdc_table4", results)
+    dice = cell(table, "(4) SGD-Net (Proposed)", "Dice")
+    assert (dice.counts, dice.rank) == ("n = 2, 2–5 of 5 folds", 0)
+    assert "incomplete, seed 2 has only 0, 3 of 5 (isic2018/res2net/sgdc)" in notes(table)
+    assert "all 5 (isic2018/res2net/contmix)" in notes(table)
+
+
+def test_folds_that_were_trained_differently_are_a_mixture(tmp_path):
+    for number in range(5):
+        write_run(tmp_path, fold(number), recipe={"epochs": 50 if number else 90})
+    with pytest.raises(UserError, match=r"differ in variant.* variant=folds-\w{8}: isic2018/res2net/sgdc"):
+        build_table("sgdc_table4", load_results(tmp_path, pytest.fail))
+
+
+def test_a_fold_that_occurs_twice_is_refused(runs):
+    with pytest.raises(UserError, match=r"Seed 1, fold 3, of one run occurs twice"):
+        build_table("sgdc_table4", runs(fold(3), fold(3)))
 
 
 # what is shown, and what is not
@@ -97,16 +150,18 @@ def test_another_budget_is_left_out_and_counted(runs):
     results = runs(summary(dice=0.75), summary(budget="cpu", seed=2), summary(budget="cpu", seed=3), summary("phantom"))
     table = build_table("magic_table2", results)
     assert cell(table, "UNet", "mDice").values == (75.0,)
-    assert "Not shown: 2 runs with budget cpu; add budget=cpu." in table.notes
+    assert table.notes["Not shown"] == ("2 runs with budget cpu; add budget=cpu.",)
     assert "CPU-sized" not in table.heading
-    small = build_table("magic_table2", results, budget="cpu")
+    strict = build_table("magic_table2", results, Request("strict", ("cpu",)))
+    assert strict.heading.endswith("training; scored under protocol strict, not the paper's)")
+    small = build_table("magic_table2", results, Request(budgets=("cpu",)))
     assert cell(small, "UNet", "mDice").n == 2
     assert small.heading.endswith("(CPU-sized runs, not the paper's training)")
-    assert "Not shown: 1 run with budget full; add budget=full." in small.notes
+    assert small.notes["Not shown"] == ("1 run with budget full; add budget=full.",)
 
 
 def test_another_protocol_is_said_in_the_heading_and_another_unit_is_not_compared(runs):
-    table = build_table("magic_table2", runs(summary(hd95=7.0)), protocol="strict")
+    table = build_table("magic_table2", runs(summary(hd95=7.0)), Request("strict"))
     assert table.heading.endswith("(scored under protocol strict, not the paper's)")
     distance = cell(table, "UNet", "HD95")
     assert (distance.mean, distance.unit, distance.difference) == (7.0, "mm", None)
@@ -114,89 +169,58 @@ def test_another_protocol_is_said_in_the_heading_and_another_unit_is_not_compare
     assert cell(table, "UNet", "mDice").difference == pytest.approx(90 - 88.89, abs=1e-12)
 
 
+def test_a_protocol_can_be_asked_for_by_its_own_name(runs):
+    results = runs(summary(dice=0.75))
+    table = build_table("magic_table2", results, Request("transunet"))
+    assert cell(table, "UNet", "mDice").mean == 75.0
+    assert table.heading == build_table("magic_table2", results).heading  # it is the paper's
+
+
 def test_runs_without_the_protocol_are_counted(runs):
     without = summary(seed=2)
     del without["scores"]["strict"]
-    table = build_table("magic_table2", runs(summary(), without), protocol="strict")
+    table = build_table("magic_table2", runs(summary(), without), Request("strict"))
     assert cell(table, "UNet", "mDice").n == 1
-    assert "Not shown: 1 run without scores under protocol strict." in table.notes
+    assert table.notes["Not shown"] == ("1 run without scores under protocol strict.",)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        ({"name": "magic_table8"}, "Unknown table 'magic_table8'. Did you mean"),
-        ({"budget": "fulll"}, "Unknown budget 'fulll'. Did you mean full"),
-        ({"protocol": "papr"}, "Unknown protocol 'papr'. Did you mean paper"),
-        ({"choices": {"variant": ["1a2b3c4e"]}}, "Unknown variant '1a2b3c4e'. Did you mean 1a2b3c4d"),
-        ({"choices": {"colour": ["red"]}}, "Unknown choice 'colour'. .*variant"),
-    ],
-)
-def test_unknown_names_are_refused_with_the_nearest(runs, arguments, text):
-    with pytest.raises(UserError, match=text):
-        build_table(**({"name": "magic_table2", "results": runs(summary())} | arguments))
+def test_an_unknown_table_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match=r"Unknown table 'magic_table8'. Did you mean"):
+        build_table("magic_table8", [])
 
 
 def test_a_table_without_any_run_shows_the_printed_numbers_and_says_so():
     for name in table_names():
         table = build_table(name, [])
-        assert "Measured numbers: no finished run with budget full and protocol paper." in table.notes
+        assert table.notes["Measured numbers"] == ("There is no finished run with budget full and protocol paper.",)
         assert all(cell.n == 0 for row in table.rows for cell in row.cells)
 
 
-# mixtures
-
-OTHER = {
-    "variant": {"variant": "9e8d7c6b"},
-    "data": {"data": {"manifest": "0" * 64, "split": "mtunet", "missing": []}},
-    "split": {"data": {"manifest": "feedbeef" * 8, "split": "ssl4mis", "missing": []}},
-    "code": {"provenance": {"code": "0ff" * 21, "git": {"commit": None, "dirty": None}, "device": "NVIDIA H200"}},
-    "checkpoint": {"checkpoint": {"rule": "last", "epoch": 9, "value": 0.8}},
-    "protocol": {"scores": {"paper": scores(STRICT, "voxel", CLASSES["acdc"], 0.9, 2.0)}},
-}
-VALUES = {"variant": "9e8d7c6b", "data": "0000000000", "split": "ssl4mis", "code": "0ff0ff0ff0"}
+# own rows
 
 
-@pytest.mark.parametrize("what", OTHER)
-def test_runs_that_differ_in_more_than_the_seed_are_never_averaged(runs, what):
-    results = runs(summary(), summary(seed=2), summary(seed=3, **OTHER[what]))
-    with pytest.raises(UserError, match=rf"acdc/unet/regular: {what}=\S+ \(seed 1, 2\), {what}=\S+ \(seed 3\)"):
-        build_table("magic_table2", results)
+def test_own_rows_stand_below_without_a_printed_number(runs):
+    results = runs(summary(dice=0.75), summary(conv="my_conv", dice=0.5), summary("glas", conv="my_conv"))
+    table = build_table("magic_table2", results, Request(own_rows={"conv": ["my_conv"]}))
+    assert [row.label for row in table.rows[-2:]] == ["TransUNet +Our (4×)", "unet my_conv"]
+    own = cell(table, "unet my_conv", "mDice")
+    assert (own.printed, own.mean, own.difference, own.rank) == ("", 50.0, None, 2)
+    assert "| unet my_conv " in to_markdown(table)
+    assert "Rows measured: 2 of 28." in notes(table)
 
 
-@pytest.mark.parametrize(("what", "value"), VALUES.items())
-def test_a_choice_resolves_a_mixture_and_leaves_other_rows_alone(runs, what, value):
-    results = runs(summary(), summary(seed=3, dice=0.5, **OTHER[what]), summary(conv="dcd", dice=0.75))
-    table = build_table("magic_table2", results, choices={what: [value]})
-    assert cell(table, "UNet", "mDice").values == (50.0,)
-    assert cell(table, "UNet +DCD", "mDice").values == (75.0,)
-    assert "Not shown: 1 run that the given choice excludes." in table.notes
+def test_own_rows_of_a_table_that_names_its_backbones_are_convolutions(runs):
+    results = runs(summary("glas", conv="my_conv", dice=0.5), summary("glas", backbone="resnet18", conv="my_conv"))
+    table = build_table("magic_table6", results, Request(own_rows={}))
+    assert [row.label for row in table.rows if row.own] == ["my_conv"]
+    assert [each.mean for each in table.rows[-1].cells] == [None, None, None, 50.0, None, None, None, None]
 
 
-def test_a_mixture_that_no_choice_resolves_says_what_to_do(runs):
-    results = runs(summary(), summary(seed=2, **OTHER["protocol"]))
-    with pytest.raises(UserError, match=r"Choose by variant=\.\.\..* score the runs again under one rule"):
-        build_table("magic_table2", results)
-
-
-def test_a_mixture_in_many_rows_lists_some_and_counts_the_rest(runs):
-    convs = ["regular", "dyconv", "condconv", "dcd", "odconv", "ddconv"]
-    results = runs(*(summary(conv=conv, seed=seed, variant=f"{seed}" * 8) for conv in convs for seed in (1, 2)))
-    with pytest.raises(UserError, match=r"acdc/unet/condconv: .*; acdc/unet/dyconv: .*; and 2 more rows\. Choose"):
-        build_table("magic_table2", results)
-
-
-def test_a_seed_that_occurs_twice_is_refused_with_both_places(runs):
-    results = runs(summary(), summary())
-    with pytest.raises(UserError, match=r"Seed 1 of one run occurs twice: \S+s1-0\S+ and \S+s1-1\S+\. Remove one"):
-        build_table("magic_table2", results)
-
-
-def test_rows_may_differ_but_the_notes_say_which(runs):
-    results = runs(summary(), summary(conv="dcd", **OTHER["data"]))
-    text = notes(build_table("magic_table2", results))
-    assert "manifest feedbeeffe, split mtunet (acdc/unet/regular)" in text
-    assert "manifest 0000000000, split mtunet (acdc/unet/dcd)" in text
+def test_rows_of_the_paper_and_rows_that_are_not_asked_for_are_not_added(runs):
+    results = runs(summary(conv="my_conv"), summary(conv="regular"), summary(backbone="my_net"))
+    assert len(build_table("magic_table2", results).rows) == 27
+    own = build_table("magic_table2", results, Request(own_rows={"backbone": ["my_net", "unet"], "conv": ["regular"]}))
+    assert [row.label for row in own.rows if row.own] == ["my_net regular"]
 
 
 # notes
@@ -214,14 +238,15 @@ def test_the_notes_say_where_the_measured_numbers_come_from(runs):
         "class absent: zero, missed: zero, hallucinated: perfect",
         "Empty masks over all cases, classes and seeds: absent 0, missed 3, hallucinated 0.",
         "Checkpoint: best_validation_dice.",
-        "Rows measured: 1 of 27. Budget: full.",
+        "Rows measured: 1 of 27.",
+        "Budget: full.",
         "Seeds: 1.",
-        "Data: manifest feedbeeffe, split mtunet, missing cases (2): patient007_frame01, patient007_frame02.",
+        "Data: acdc, manifest feedbeeffe, split mtunet, missing cases (2): patient007_frame01, patient007_frame02.",
         "Code: sources c0de, commit 0123456789 with uncommitted changes.",
         "Parameters: 31.04 M.",
         "Hardware: CPU, 2 threads.",
         "Printed numbers: MAGIC: Rethinking Dynamic Convolution Design",
-        "In the paper: Table 2: the printed mDice differs",
+        "Table 2: the printed mDice differs",
     ):
         assert part in text
 

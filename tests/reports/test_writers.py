@@ -6,11 +6,18 @@ import re
 from dataclasses import replace
 
 import pytest
-from synthetic_runs import summary
+from synthetic_runs import fold, summary
 
+from magicseg.reports.comparisons import with_comparisons
+from magicseg.reports.latex import to_latex
+from magicseg.reports.layout import number
+from magicseg.reports.markdown import to_markdown
+from magicseg.reports.page import Refused
 from magicseg.reports.paper_tables import paper_table, table_names
+from magicseg.reports.records import to_csv
+from magicseg.reports.request import Request
 from magicseg.reports.tables import build_table
-from magicseg.reports.writers import to_csv, to_latex, to_markdown, write_table
+from magicseg.reports.writers import write_page, write_table
 
 
 def test_markdown_is_aligned_and_shows_missing_cells_as_such(runs):
@@ -20,9 +27,10 @@ def test_markdown_is_aligned_and_shows_missing_cells_as_such(runs):
     assert {line.count("|") for line in lines} == {8}
     text = [re.split(r" *\| *", line.strip("| ")) for line in lines]
     assert text[0] == ["mDice ↑", "HD95 ↓", "RV ↑", "Myo ↑", "LV ↑"]
+    dice = "<ins>89.06 ± 2.21</ins>"  # DCD is better, and as far in HD95
     assert text[2:6] == [
         ["UNet", "paper", "88.89", "3.31", "84.70", "86.97", "95.02"],
-        ["measured, n = 2", "89.06 ± 2.21", "2.00 ± 0.00", "89.06 ± 2.21", "89.06 ± 2.21", "89.06 ± 2.21"],
+        ["measured, n = 2", dice, "2.00 ± 0.00", dice, dice, dice],
         ["difference", "+0.17", "-1.31", "+4.36", "+2.09", "-5.96"],
         ["UNet +DYConv (4×)", "paper; measured –", "89.48", "4.40", "86.30", "87.00", "95.13"],
     ]
@@ -52,28 +60,54 @@ def test_csv_holds_exact_numbers(runs):
         "table": "magic_table2",
         "row": "UNet",
         "column": "mDice",
-        "paper": "88.89",
-        "measured_mean": "89.0625",
-        "measured_std": "2.209708691",  # 3.125 / sqrt(2)
-        "n": "2",
-        "difference": "0.1725",
-        "unit": "percent",
-        "direction": "up",
+        "metric": "dice",
+        "class": "mean",
         "dataset": "acdc",
         "backbone": "unet",
         "conv": "regular",
-        "metric": "dice",
-        "class": "mean",
         "protocol": "paper",
+        "unit": "percent",
+        "measured_unit": "percent",
+        "direction": "up",
+        "paper": "88.89",
+        "paper_rank": "",
+        "measured_mean": "89.0625",
+        "measured_std": "2.209708691",  # 3.125 / sqrt(2)
+        "std_over": "seeds",
+        "n": "2",
+        "difference": "0.1725",
+        "measured_rank": "",
+        "seeds": "1 2",
+        "values": "87.5 90.625",
+        "folds": "",
+        "mark": "",
         "budget": "full",
+        "data": "feedbeeffe",
+        "split": "mtunet",
+        "code": "c0dec0dec0",
+        "protocol_rules": first["protocol_rules"],
+        "checkpoint": "best_validation_dice",
+        "variant": "1a2b3c4d",
     }
+    assert re.fullmatch(r"transunet-[0-9a-f]{8}", first["protocol_rules"])
     assert (second["column"], second["unit"], second["direction"]) == ("HD95", "voxel", "down")
+    assert re.fullmatch(r"[a-z_]+(,[a-z_]+)*", to_csv(table).splitlines()[0])
+
+
+def test_csv_tells_folds_and_ranks(runs):
+    contents = [fold(number, seed, dice=0.5 + number / 16) for number in range(5) for seed in (1, 2)]
+    table = build_table("sgdc_table4", runs(*contents, fold(0, conv="contmix", dice=0.25)))
+    records = list(csv.DictReader(io.StringIO(to_csv(table))))
+    (dice,) = [record for record in records if record["conv"] == "sgdc" and record["column"] == "Dice"]
+    assert (dice["folds"], dice["std_over"], dice["n"]) == ("50 56.25 62.5 68.75 75", "folds", "2")
+    assert (dice["seeds"], dice["values"]) == ("1 2", "62.5 62.5")
+    assert (dice["paper_rank"], dice["split"]) == ("1", "folds")
 
 
 def test_csv_names_a_unit_that_is_not_the_papers(runs):
-    table = build_table("magic_table2", runs(summary()), protocol="strict")
+    table = build_table("magic_table2", runs(summary()), Request("strict"))
     _, second, *_ = csv.DictReader(io.StringIO(to_csv(table)))
-    assert (second["unit"], second["difference"]) == ("voxel (measured in mm)", "")
+    assert (second["unit"], second["measured_unit"], second["difference"]) == ("voxel", "mm", "")
 
 
 @pytest.mark.parametrize("name", table_names())
@@ -107,5 +141,29 @@ def test_file_names_tell_a_budget_and_a_protocol_that_are_not_the_papers(tmp_pat
     paths = write_table(table, tmp_path / "tables")
     assert [path.name for path in paths] == ["magic_table2.md", "magic_table2.csv", "magic_table2.tex"]
     assert [path.read_text("utf-8") for path in paths] == [to_markdown(table), to_csv(table), to_latex(table)]
-    small = build_table("magic_table2", results, protocol="strict", budget="cpu")
+    small = build_table("magic_table2", results, Request("strict", ("cpu",)))
     assert write_table(small, tmp_path)[0].name == "magic_table2_strict_cpu.md"
+    assert write_page([small, Refused("magic_table3", "no")], [], tmp_path).name == "tables_strict_cpu.html"
+    every = build_table("magic_table2", results, Request(budgets=("full", "cpu", "demo"), mix=frozenset({"budget"})))
+    assert write_table(every, tmp_path)[0].name == "magic_table2_all_budgets.md"
+
+
+def test_comparisons_have_a_file_of_their_own(tmp_path, runs):
+    table = with_comparisons(build_table("magic_table2", runs(summary(), summary(conv="dcd"))))
+    assert write_table(table, tmp_path)[-1].name == "magic_table2_comparisons.csv"
+
+
+def test_ranks_letters_and_verdicts_in_markdown_and_latex(runs):
+    results = runs(summary(dice=0.875), summary(conv="dcd", dice=0.5, variant="x"), summary(conv="dcd", seed=2))
+    table = build_table("magic_table2", results, Request(mix=frozenset({"variant"})))
+    assert "| **90.00**ᵃ " in to_markdown(table)
+    assert "| <ins>87.50</ins> " in to_markdown(table)
+    assert "| 50.00ᵇ " in to_markdown(table)
+    assert r" & \textbf{90.00}$^{a}$ & " in to_latex(table)
+    assert r" & \underline{87.50} & " in to_latex(table)
+    assert r"& 50.00$^{b}$ &" in to_latex(table)
+
+
+def test_zero_has_no_sign():
+    cell = replace(build_table("magic_table2", []).rows[0].cells[0], printed="88.89")
+    assert [number(value, cell, "+") for value in (-0.001, 0.001, -0.01)] == ["+0.00", "+0.00", "-0.01"]

@@ -1,0 +1,1 @@
+"""Figures for papers: qualitative grids, class activation maps, training curves, accuracy against cost."""

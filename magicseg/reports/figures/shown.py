@@ -1,0 +1,110 @@
+"""Which finished runs a figure shows, and under what names."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from magicseg.errors import UserError
+from magicseg.reports.paper_tables import RunKey
+from magicseg.reports.request import Request
+from magicseg.reports.results import Result, load_results
+from magicseg.reports.settings import Group, Setting, marked, setting
+
+SIZES = {"cpu": "CPU-sized runs, not the papers' training", "demo": "demonstration runs"}
+
+
+def find_runs(patterns: str, report: Callable[[str], object]) -> list[Result]:
+    """Return the finished runs that ``patterns`` names, in that order; those of one pattern by name, baseline first.
+
+    Args:
+        patterns: run folders or folders above them, with commas; ``*`` and ``**`` stand for names of folders.
+        report: called with a sentence for each run that cannot be read or is not finished.
+
+    Raises:
+        UserError: a pattern fits no folder, or nothing below the folders is a finished run.
+    """
+    runs: dict[Path, Result] = {}
+    for pattern in patterns.split(","):
+        folders = [Path(path) for path in sorted(glob.glob(pattern.strip(), recursive=True)) if Path(path).is_dir()]
+        if not folders:
+            raise UserError(f"No folder fits {pattern!r}. Name run folders such as outputs/acdc/unet/*/*-s1.")
+        found = [run for folder in folders for run in load_results(folder, report)]
+        runs |= {run.path: run for run in sorted(found, key=lambda run: baseline_first(run.key))}
+    if not runs:
+        raise UserError(f"There is no finished run in {patterns}: none has a summary.json with status finished.")
+    return list(runs.values())
+
+
+def baseline_first(key: RunKey) -> tuple[str, str, bool, str]:
+    """Return what sorts runs by data set, backbone and convolution, the regular convolution before the others."""
+    return key.dataset, key.backbone, key.conv != "regular", key.conv
+
+
+def one_data_set(runs: Sequence[Result]) -> None:
+    """Raise UserError unless all runs were tested on the same cases of the same data."""
+    for name, values in {
+        "data sets": [run.key.dataset for run in runs],
+        "preparations of the data": [run.manifest[:10] for run in runs],
+        "splits": [run.split for run in runs],
+    }.items():
+        if len(set(values)) > 1:
+            found = ", ".join(f"{value} ({run.path.parent})" for value, run in zip(values, runs, strict=True))
+            raise UserError(f"These runs have different {name}, so they share no cases to show side by side: {found}.")
+
+
+def run_labels(runs: Sequence[Result], labels: str = "") -> list[str]:
+    """Return a short name for each run: the convolution, and what else tells it from the others.
+
+    Args:
+        runs: what is to be named.
+        labels: names of the user's own, with commas; empty for none.
+
+    Raises:
+        UserError: there are not as many labels as runs.
+    """
+    if labels:
+        own = [label.strip() for label in labels.split(",")]
+        if len(own) != len(runs):
+            folders = ", ".join(str(run.path.parent) for run in runs)
+            raise UserError(f"labels names {len(own)} runs, but {len(runs)} are shown: {folders}.")
+        return own
+    several = len({run.key.backbone for run in runs}) > 1
+    names = [f"{run.key.conv}\n{run.key.backbone}" if several else run.key.conv for run in runs]
+    details = ([f"seed {run.seed}" for run in runs], [run.split for run in runs], [run.variant for run in runs])
+    for detail in details:
+        times = Counter(names)
+        names = [f"{name}, {each}" if times[name] > 1 else name for name, each in zip(names, detail, strict=True)]
+    return names
+
+
+def grouped(runs: Sequence[Result], protocol: str = "paper") -> tuple[list[Group], list[str]]:
+    """Return runs that are alike in all but the seed as groups, and sentences on what tells groups apart.
+
+    Groups of one row that differ, e.g. in their configuration, carry letters and are never averaged.
+
+    Raises:
+        UserError: no run was scored under the protocol, or one of them was not.
+    """
+    Request(protocol).check(runs)
+    unscored = [str(run.path.parent) for run in runs if run.role(protocol) is None]
+    if unscored:
+        raise UserError(
+            f"Without scores under protocol {protocol}: {', '.join(unscored)}. Score them by mode=evaluate."
+        )
+    alike: dict[tuple[RunKey, Setting], list[Result]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.seed, run.fold or 0)):
+        alike[run.key, setting(run, protocol)].append(run)
+    rows: dict[RunKey, list[Group]] = defaultdict(list)
+    for (key, each), members in sorted(alike.items(), key=lambda item: (baseline_first(item[0][0]), item[0][1])):
+        rows[key].append(Group(key, each, tuple(members)))
+    marks, letters = marked(rows)
+    notes = [f"[{letter}] {meaning}." for letter, meaning in letters.items()]
+    return [group for row in marks.values() for group in row], notes
+
+
+def budget_note(runs: Sequence[Result]) -> str:
+    """Return a sentence that keeps small runs from passing for full ones; empty for full runs."""
+    return " ".join(f"{SIZES[budget]}." for budget in sorted({run.budget for run in runs}) if budget in SIZES)

@@ -1,0 +1,264 @@
+"""Rows compared case by case: the right pairs, the right numbers, and a reason where there is none."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+from synthetic_runs import CLASSES, STRICT, fold, scores, summary, write_run
+
+from magicseg.errors import UserError
+from magicseg.reports.comparisons import with_comparisons
+from magicseg.reports.markdown import to_markdown
+from magicseg.reports.records import comparisons_csv
+from magicseg.reports.request import Request
+from magicseg.reports.results import load_results
+from magicseg.reports.statistics import holm
+from magicseg.reports.tables import build_table
+
+NAN = float("nan")
+
+
+def cases(dice, classes=("RV", "Myo", "LV"), first=0):
+    return {f"p{first + index:03d}": {name: {"dice": value} for name in classes} for index, value in enumerate(dice)}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Return a function that writes (summary, dice by case) pairs as runs and returns all results."""
+
+    def load(*pairs):
+        for number, (content, dice) in enumerate(pairs):
+            values = dice if isinstance(dice, dict) or dice is None else cases(dice)
+            write_run(tmp_path, content, name=str(number), cases=values)
+        return load_results(tmp_path, pytest.fail)
+
+    return load
+
+
+def compared(results, reference="baseline", table="magic_table2", request=None):
+    return with_comparisons(build_table(table, results, request), reference)
+
+
+def pair(table, row, column="mDice"):
+    (found,) = [cell for each in table.rows if each.label == row for cell in each.cells if cell.column.name == column]
+    return found.pair
+
+
+def notes(table):
+    return " ".join(table.notes["Comparisons"])
+
+
+STEPS = np.arange(1, 21) / 100
+BETTER = 0.5 + STEPS
+BASE = np.full(20, 0.5)
+
+
+def test_difference_and_p_are_those_of_the_cases(runs):
+    rng = np.random.default_rng(0)
+    a, b = rng.uniform(0.5, 1, (3, 20)), rng.uniform(0.5, 1, (2, 20))
+    table = compared(
+        runs(
+            *((summary(conv="dcd", seed=seed), values) for seed, values in enumerate(a)),
+            *((summary(seed=seed), values) for seed, values in enumerate(b)),
+        )
+    )
+    found = pair(table, "UNet +DCD").comparison
+    assert found.difference == pytest.approx(100 * (a.mean() - b.mean()), abs=1e-8)
+    assert found.p_value == pytest.approx(wilcoxon(a.mean(axis=0), b.mean(axis=0)).pvalue, rel=1e-9)
+    assert (found.cases, found.seeds) == (20, (3, 2))
+    assert found.low < found.difference < found.high
+    assert pair(table, "UNet") is None  # the reference itself
+
+
+def test_p_is_adjusted_for_all_comparisons_of_the_table(runs):
+    rng = np.random.default_rng(1)
+    results = runs(
+        (summary(), BASE), *((summary(conv=conv), rng.uniform(0.4, 0.7, 20)) for conv in ("dcd", "dyconv", "ddconv"))
+    )
+    table = compared(results)
+    pairs = [cell.pair for row in table.rows for cell in row.cells if cell.pair]
+    assert len(pairs) == 15  # three rows, five columns
+    assert [each.p_holm for each in pairs] == holm([each.comparison.p_value for each in pairs]).tolist()
+    assert "for the 15 comparisons of this table" in notes(table)
+
+
+def test_marks_say_better_or_worse_in_the_direction_of_the_column(runs):
+    distances = {
+        case: {name: {"dice": 0.5 + step, "hd95": 3 + step} for name in CLASSES["acdc"]}
+        for case, step in zip(cases(BASE), STEPS, strict=True)
+    }
+    level = {case: {name: {"dice": 0.5, "hd95": 3} for name in CLASSES["acdc"]} for case in cases(BASE)}
+    table = compared(runs((summary(), level), (summary(conv="dcd"), distances)))
+    (row,) = [row for row in table.rows if row.label == "UNet +DCD"]
+    assert [cell.verdict for cell in row.cells] == ["†", "‡", "†", "†", "†"]
+    assert "| minus UNet " in to_markdown(table)
+    assert "+10.50 [+" in to_markdown(table)
+
+
+def test_no_mark_without_significance(runs):
+    table = compared(runs((summary(), BASE), (summary(conv="dcd"), BASE + np.where(np.arange(20) % 2, 0.1, -0.1))))
+    assert not pair(table, "UNet +DCD").significant
+    assert "†" not in "".join(line for line in to_markdown(table).splitlines() if line.startswith("|"))
+
+
+@pytest.mark.parametrize("reference", ["UNet +DCD", "dcd"])
+def test_any_row_can_be_the_reference(runs, reference):
+    table = compared(runs((summary(), BASE), (summary(conv="dcd"), BETTER)), reference)
+    assert pair(table, "UNet").comparison.difference == pytest.approx(-10.5)
+    assert pair(table, "UNet").reference == "UNet +DCD"
+    assert pair(table, "UNet +DCD") is None
+
+
+def test_a_label_is_the_reference_of_other_backbones_too_and_a_convolution_is_not(runs):
+    results = runs((summary(), BASE), (summary(backbone="resnet18"), BETTER))
+    assert pair(compared(results, "UNet"), "ResNet 18").comparison
+    assert pair(compared(results), "ResNet 18") is None  # the baseline of its own backbone
+
+
+def test_an_unknown_reference_is_refused_with_the_nearest(runs):
+    with pytest.raises(UserError, match=r"Unknown reference row 'basline'. Did you mean baseline"):
+        compared(runs((summary(), BASE)), "basline")
+
+
+def test_a_reference_of_another_table_compares_nothing_and_says_so(runs):
+    table = compared(runs((summary(), BASE)), "SGD-Net (Proposed)")
+    assert table.notes["Comparisons"] == ("Not compared: UNet: no reference row is measured.",)
+    assert comparisons_csv(table)
+
+
+def test_parameters_are_not_compared(runs):
+    results = runs((summary("synapse", "resnet18"), None), (summary("synapse", "resnet18", "dcd"), None))
+    table = compared(results, table="magic_table5")
+    assert pair(table, "ResNet 18 +DCD", "Params") is None
+
+
+# pairing
+
+OTHER_DATA = {"data": {"manifest": "0" * 64, "split": "mtunet", "missing": []}}
+OTHER_CODE = {"provenance": {"code": "0ff" * 21, "git": {}, "device": "CPU"}}
+OTHER_RULES = {"scores": {"paper": scores(STRICT, "voxel", CLASSES["acdc"], 0.5, 2.0)}}
+
+
+@pytest.mark.parametrize("other", [OTHER_DATA, OTHER_RULES])
+def test_other_data_or_rules_are_not_compared(runs, other):
+    request = Request(mix=frozenset({"data", "protocol"}))
+    table = compared(runs((summary(), BASE), (summary(conv="dcd", **other), BETTER)), request=request)
+    assert pair(table, "UNet +DCD").comparison is None
+    assert "UNet +DCD: the reference rests on other data, split, protocol or budget." in notes(table)
+
+
+def test_of_several_references_that_of_the_same_code_is_taken(runs):
+    request = Request(mix=frozenset({"code"}))
+    results = runs((summary(), BASE), (summary(**OTHER_CODE), BASE + 0.1), (summary(conv="dcd", **OTHER_CODE), BETTER))
+    table = compared(results, request=request)
+    assert pair(table, "UNet +DCD").comparison.difference == pytest.approx(0.5)
+
+
+def test_other_cases_are_not_compared(runs):
+    table = compared(runs((summary(), BASE), (summary(conv="dcd"), cases(BETTER, first=3))))
+    reason = "the runs were not tested on the same cases: 6 are not in all, first p000"
+    assert pair(table, "UNet +DCD").reason == reason
+    assert f"Not compared: UNet +DCD: {reason}." in notes(table)
+
+
+def test_a_run_without_cases_is_named(runs):
+    table = compared(runs((summary(), BASE), (summary(conv="dcd"), None)))
+    assert "cases.csv cannot be read" in pair(table, "UNet +DCD").reason
+
+
+def test_skipped_cases_are_left_out_of_both_and_counted(runs):
+    skipping = [NAN, *BETTER[1:]]
+    table = compared(runs((summary(), BASE), (summary(conv="dcd"), skipping)))
+    found = pair(table, "UNet +DCD")
+    assert (found.comparison.cases, found.skipped) == (19, 1)
+    assert "Up to 1 cases that the protocol skips" in notes(table)
+    nothing = compared(runs((summary(conv="dyconv"), [NAN] * 20)))
+    assert "no case is scored in all runs" in notes(nothing)
+
+
+def test_the_folds_of_a_seed_are_its_cases(runs):
+    def folded(conv, values):
+        return [(fold(number, conv=conv), cases([value], ["lesion"], number)) for number, value in enumerate(values)]
+
+    results = runs(*folded("regular", [0.5] * 5), *folded("sgdc", [0.6, 0.7, 0.8, 0.9, 1.0]))
+    table = compared(results, table="sgdc_table4")
+    found = pair(table, "(4) SGD-Net (Proposed)", "Dice").comparison
+    assert (found.cases, found.seeds) == (5, (1, 1))
+    assert found.difference == pytest.approx(30)
+
+
+def test_a_missing_fold_is_a_missing_case(runs):
+    parts = [(fold(number, conv=conv), cases([0.5], ["lesion"], number)) for number, conv in ((0, "sgdc"), (1, "sgdc"))]
+    table = compared(runs(*parts, (fold(0, conv="regular"), cases([0.5], ["lesion"]))), table="sgdc_table4")
+    assert "1 are not in all, first p001" in pair(table, "(4) SGD-Net (Proposed)", "Dice").reason
+
+
+def test_pooled_panoptic_quality_has_no_cases(runs):
+    pooled = {"paper": scores(STRICT, "voxel", ["nucleus"], 0.5, 2.0)}
+    pooled["paper"]["protocol"] |= {"instances": "components_8", "panoptic": "pooled"}
+    pooled["paper"]["mean"] = pooled["paper"]["mean"] | {"pq": 0.4}
+    nuclei = cases(BASE, ["nucleus"])
+    contents = [summary("conic", backbone, scores=pooled) for backbone in ("unet", "att_unet")]
+    table = compared(
+        runs(*((content, nuclei) for content in contents)), "U-Net (Ronneberger et al., 2015)", "sgdc_table3"
+    )
+    assert "PQ is pooled over all images" in pair(table, "Att-UNet (Schlemper et al., 2019)", "PQ").reason
+
+
+# what the numbers cannot show
+
+
+def test_too_few_cases_are_said(runs):
+    table = compared(runs((summary(), [0.5] * 5), (summary(conv="dcd"), [0.6, 0.7, 0.8, 0.9, 1.0])))
+    assert "Too few cases differ to show anything (fewer than 6): UNet +DCD." in notes(table)
+    assert "A single seed, so that the interval does not cover the spread between trainings: UNet +DCD." in notes(table)
+    assert not pair(table, "UNet +DCD").significant
+
+
+def test_too_many_comparisons_for_the_cases_are_said(runs):
+    table = compared(runs((summary(), BASE[:6]), (summary(conv="dcd"), BETTER[:6])))
+    assert pair(table, "UNet +DCD").comparison.p_value < 0.05  # 2 / 2^6, the smallest there is
+    assert "With 5 comparisons and at most 6 differing cases no adjusted p can fall below 0.16" in notes(table)
+
+
+def test_few_seeds_are_said(runs):
+    several = [(summary(seed=seed, conv=conv), BASE) for seed in (1, 2) for conv in ("regular", "dcd")]
+    assert "Intervals from fewer than 5 seeds tend to be too narrow." in notes(compared(runs(*several)))
+
+
+def test_a_mark_that_rests_on_one_set_of_trainings_is_doubted(runs):
+    seeds = [(summary(conv="dcd", seed=1), BETTER + 0.2), (summary(conv="dcd", seed=2), BETTER - 0.3)]
+    table = compared(runs((summary(seed=1), BASE), (summary(seed=2), BASE), *seeds))
+    assert pair(table, "UNet +DCD").significant
+    assert "Marked, though the interval holds 0" in notes(table)
+
+
+# csv
+
+
+def test_the_csv_holds_every_pair_and_every_reason(runs):
+    results = runs((summary(), BASE), (summary(conv="dcd"), BETTER), (summary(conv="ddconv"), None))
+    records = list(csv.DictReader(io.StringIO(comparisons_csv(compared(results)))))
+    assert len(records) == 10
+    first = records[0]
+    assert {name: first[name] for name in ("row", "column", "reference", "unit", "verdict", "reason")} == {
+        "row": "UNet +DCD",
+        "column": "mDice",
+        "reference": "UNet",
+        "unit": "percent",
+        "verdict": "better",
+        "reason": "",
+    }
+    assert (first["difference"], first["cases"], first["seeds"], first["reference_seeds"]) == ("10.5", "20", "1", "1")
+    assert float(first["p"]) == pytest.approx(2 / 2**20)
+    assert float(first["p_holm"]) == pytest.approx(5 * 2 / 2**20)
+    assert float(first["low"]) < 10.5 < float(first["high"])
+    last = records[-1]
+    assert (last["difference"], last["p"], last["verdict"]) == ("", "", "")
+    assert "cannot be read" in last["reason"]
+
+
+def test_without_a_comparison_there_is_no_csv():
+    assert comparisons_csv(build_table("magic_table2", [])) == ""
