@@ -13,18 +13,26 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from magicseg.errors import UserError
 from magicseg.files import digest, read_json, sha256, write_json
 
 PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy", "hydra-core", "medpy", "nibabel")
+
+NUMBERLESS = ("inference", "reports")
+"""What makes predictions, tables and pictures of a run does not change it."""
+
+
+class RunHeldError(UserError):
+    """Another process works on the run."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,11 @@ class RunFolder:
     def status_file(self) -> Path:
         """State, epoch and reason."""
         return self.path / "status.json"
+
+    @property
+    def log(self) -> Path:
+        """What the run printed when a sweep started it."""
+        return self.path / "run.log"
 
     @property
     def curves(self) -> Path:
@@ -96,8 +109,19 @@ class RunFolder:
         """Return whether the run has ended with scores."""
         return self.status()["state"] == "finished" and self.summary.is_file()
 
+    def state(self) -> dict[str, Any]:
+        """Return the status as it is now: a run whose process ended without a word is killed, not running."""
+        status = self.status()
+        if self.held():
+            return {**status, "state": "running"}
+        if status["state"] == "running":
+            return {**status, "state": "killed", "reason": "its process ended without a word"}
+        if status["state"] == "finished" and not self.summary.is_file():
+            return {**status, "state": "failed", "reason": f"{self.summary.name} is missing"}
+        return status
+
     def set_status(self, state: str, **details: Any) -> None:
-        """Record a state: running, interrupted, failed or finished."""
+        """Record a state: running, interrupted, failed, out of memory, timeout, killed or finished."""
         process = {"pid": os.getpid(), "host": socket.gethostname(), "time": now()}
         write_json(self.status_file, {"state": state, **details, **process})
 
@@ -106,7 +130,8 @@ class RunFolder:
         """Hold the run for this process; the operating system lets go when the process ends, however it ends.
 
         Raises:
-            UserError: another process trains this run now, or the folder cannot be written to.
+            RunHeldError: another process works on this run now.
+            UserError: the folder cannot be written to.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -116,13 +141,35 @@ class RunFolder:
                 f"Cannot write to the run folder {self.path}: {error.strerror}. Choose another with outputs=DIR."
             ) from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
+            if not _locked(file):
+                raise RunHeldError(
                     f"Another process works on {self.path} (status.json names it). Wait for it or stop it."
-                ) from error
+                )
             yield
+
+    def held(self) -> bool:
+        """Return whether a process works on the run now."""
+        try:
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _locked(file: IO[str], attempts: int = 20) -> bool:
+    """Lock a file for this process alone; others that only ask whether it is locked let go within a moment."""
+    for attempt in range(attempts):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < attempts:
+                time.sleep(0.01)
+        else:
+            return True
+    return False
 
 
 def run_folder(
@@ -153,9 +200,9 @@ def git_state() -> dict[str, Any]:
 
 
 def code_digest() -> str:
-    """Return a hash of the source files that can change a number: all but what draws tables and pictures."""
+    """Return a hash of the source files that can change a number: all but what only uses them."""
     package = Path(__file__).parent
-    files = sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] != "reports")
+    files = sorted(path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in NUMBERLESS)
     return digest([[str(path.relative_to(package)), sha256(path)] for path in files])
 
 

@@ -1,22 +1,32 @@
-"""Count parameters and multiply-adds: ``python scripts/complexity.py backbone=unet conv=magic_4x``."""
+"""Count and time a network: ``python scripts/complexity.py backbone=unet conv=magic_4x``."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from magicseg.arguments import parse, run_friendly
-from magicseg.errors import UserError
+from magicseg.assembly.build import build_model, find_device, input_size
+from magicseg.errors import UserError, choose
+from magicseg.files import write_text
 from magicseg.reports.complexity import Complexity, measure
-from magicseg.reports.complexity_tables import SIZE, compare_complexity
+from magicseg.reports.complexity_tables import Entry, Network, Section, compare_complexity, with_speed
+from magicseg.reports.complexity_writers import describe, to_csv, to_markdown
+from magicseg.reports.latency import Bench, Speed, measure_speed
 from magicseg.training.command import config_folder, explain
-from magicseg.training.setup import build_model
+from magicseg.training.setup import check
+
+OF_A_NETWORK = ("size", "channels", "classes")
 
 
 @dataclass
@@ -24,48 +34,110 @@ class Options:
     """Count a network's parameters and multiply-adds for one image, or compare a paper's columns with such counts.
 
     backbone=..., conv=... and whatever else train.py takes choose the network.
-    size: height and width of the image, in pixels.
+    size: of the image in pixels: one number or [height,width].
     channels: of the image.
-    classes: background included.
-    table: magic_table5 or magic_table6, and nothing else: their rows as the paper counted them.
+    classes: background included; 1 is a network with a single logit.
+    table: magic_table5, magic_table6 or sgdc_table2 instead of a network: its rows as the paper counted them.
+    measured: also measure latency (batch 1), throughput and peak memory of forward and of forward and backward.
+    batch: images in a batch, for throughput.
+    repeats: measurements of each network, which take turns; the median is printed.
+    device: that measures: auto takes a GPU if there is one; or cpu, cuda, cuda:1.
+    threads: of PyTorch on the CPU; 0 leaves its default.
+    output: a CSV file for the same numbers, in full precision.
     """
 
-    size: int = 256
+    size: str = "256"
     channels: int = 3
     classes: int = 9
     table: str = ""
+    measured: bool = False
+    batch: int = 8
+    repeats: int = 15
+    device: str = "auto"
+    threads: int = 0
+    output: Path | None = None
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the complexity of one network or of a table's."""
+    """Print the complexity of one network or of a table's, and their speed."""
     own = [field.name for field in dataclasses.fields(Options)]
     overrides = [text for text in arguments if "=" in text and text.split("=", 1)[0] not in own]
     options = parse(Options, [text for text in arguments if text not in overrides])
-    if not options.table:
-        config = _configure(overrides, options.channels, options.classes, options.size)
-        print(_describe(config, _measure(config)))
-    elif len(arguments) > 1:
-        others = [text for text in arguments if not text.startswith("table=")]
-        raise UserError(f"table={options.table} says what is counted; leave out {' '.join(others)}.")
+    foreign = [*overrides, *(text for text in arguments if text.split("=", 1)[0] in OF_A_NETWORK)]
+    if options.table and foreign:
+        raise UserError(f"table={options.table} says what is counted; leave out {' '.join(foreign)}.")
+    bench = _bench(options) if options.measured else None
+    if options.table:
+        sections = compare_complexity(options.table, lambda network: _count(_configuration_of(network)))
+        configure: Callable[[Network], DictConfig] = _configuration_of
     else:
-        print(compare_complexity(options.table, _measure_row))
+        config = _configure(overrides, options.channels, options.classes, options.size)
+        sections, configure = [_section(config)], lambda _: config
+    if bench is not None:
+        sections = [with_speed(section, bench, partial(_time, configure, bench)) for section in sections]
+    if options.output is not None:
+        write_text(options.output, to_csv(sections))
+    print(to_markdown(sections) if options.table else describe(sections[0]))
 
 
-def _measure_row(backbone: str, conv: str, channels: int, classes: int) -> Complexity:
-    return _measure(_configure([f"backbone={backbone}", f"conv={conv}"], channels, classes, SIZE))
+def _bench(options: Options) -> Bench:
+    """Return what measures, with PyTorch's threads set."""
+    for name, least in {"batch": 1, "repeats": 1, "threads": 0}.items():
+        if getattr(options, name) < least:
+            raise UserError(f"{name}={getattr(options, name)} must be at least {least}.")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the memory profiler would report every start and stop
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = find_device(options.device)
+    choose("device", device.type, ("cpu", "cuda"))
+    return Bench(device, options.batch, options.repeats)
 
 
-def _measure(config: DictConfig) -> Complexity:
-    return measure(lambda: build_model(config), config.dataset.channels, config.recipe.size)
+def _section(config: DictConfig) -> Section:
+    """Return the complexity of one network."""
+    classes = 1 if config.recipe.output == "sigmoid" else len(config.dataset.classes) + 1
+    names = (config.backbone.name, config.conv.name)
+    network = Network(*names, config.dataset.channels, classes, input_size(config.recipe))
+    return Section("", "macs", [Entry(" with ".join(names), network, {}, _count(config))])
 
 
-def _configure(overrides: list[str], channels: int, classes: int, size: int) -> DictConfig:
+def _count(config: DictConfig) -> Complexity:
+    return measure(partial(build_model, config, pretrained=False), config.dataset.channels, input_size(config.recipe))
+
+
+def _time(
+    configure: Callable[[Network], DictConfig], bench: Bench, networks: Mapping[str, Network]
+) -> dict[str, Speed]:
+    """Return the speed of networks that see the same images."""
+    first = next(iter(networks.values()))
+    builders = {
+        label: partial(build_model, configure(network), pretrained=False) for label, network in networks.items()
+    }
+    try:
+        return measure_speed(builders, (first.channels, *first.size), bench)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"{bench.device} has no room for {len(networks)} networks and batches of {bench.batch}: {error} "
+            "Choose a smaller batch, or measure the networks one by one."
+        ) from error
+    except ValueError as error:  # batch norm refuses a single value for each channel
+        raise UserError(f"No training step with one image of {first.input}: {error} Choose a larger size.") from error
+
+
+def _configuration_of(network: Network) -> DictConfig:
+    overrides = [f"backbone={network.backbone}", f"conv={network.conv}"]
+    return _configure(overrides, network.channels, network.classes, str(list(network.size)))
+
+
+def _configure(overrides: list[str], channels: int, classes: int, size: str) -> DictConfig:
     """Return the configuration of a network for such images, whatever the data set."""
-    for name, value in {"channels": channels, "classes": classes, "size": size}.items():
+    for name, value in {"channels": channels, "classes": classes}.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1.")
     labels = list(range(1, classes))
-    return _compose([*overrides, f"dataset.channels={channels}", f"dataset.classes={labels}", f"recipe.size={size}"])
+    config = _compose([*overrides, f"dataset.channels={channels}", f"dataset.classes={labels}", f"recipe.size={size}"])
+    check(config)
+    return config
 
 
 def _compose(overrides: list[str]) -> DictConfig:
@@ -74,18 +146,6 @@ def _compose(overrides: list[str]) -> DictConfig:
             return compose("config", overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
-
-
-def _describe(config: DictConfig, cost: Complexity) -> str:
-    channels, size, classes = config.dataset.channels, config.recipe.size, len(config.dataset.classes) + 1
-    return "\n".join(
-        [
-            f"{config.backbone.name} with {config.conv.name}, {channels} x {size} x {size}, {classes} classes",
-            f"parameters     {cost.parameters:,}",
-            f"multiply-adds  {cost.macs / 1e9:.3f} G, of them kernel mixing {cost.mixing / 1e9:.3f} G",
-            f"as thop counts {cost.thop / 1e9:.3f} G",
-        ]
-    )
 
 
 if __name__ == "__main__":

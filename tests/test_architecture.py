@@ -14,8 +14,9 @@ FLOORS = [
     {"ops", "metrics", "losses", "seeding", "files", "arguments"},
     {"convs", "guidance", "data", "runs"},
     {"models"},
+    {"assembly"},
     {"evaluation", "reports"},
-    {"training"},
+    {"inference", "training"},
 ]
 PURE = ("ops", "convs", "guidance", "models", "metrics", "losses")
 FORBIDDEN_IN_PURE = {"hydra", "omegaconf", "yaml", "h5py", "nibabel", "pathlib", "magicseg.files", "magicseg.runs"}

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -25,16 +27,30 @@ def config_folder() -> Path:
 
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
 def _run(config: DictConfig) -> None:
+    if config.dry_run:
+        from magicseg.training.sweep import listing, sweep_run
+
+        print(listing([sweep_run([], config)]))
+        return
     from magicseg.training import run  # PyTorch is imported only once the configuration is sound
 
     try:
         run.run(config)
-    except UserError as error:  # kept from Hydra, so that the other runs of a sweep go on
-        print(paragraph(error), file=sys.stderr)
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # another launcher than magicseg's own
+            raise
+        print(paragraph(error), file=sys.stderr)  # without what Hydra would print about it
         _failed.append(error)
 
 
 _failed: list[UserError] = []
+
+PLUGINS = {
+    "submitit_slurm": '"magicseg[slurm]"',
+    "submitit_local": '"magicseg[slurm]"',
+    "joblib": "hydra-joblib-launcher",
+}
+"""Launchers that are packages of their own, and how to get them."""
 
 
 def main() -> None:
@@ -59,7 +75,9 @@ def explain(error: Exception) -> str:
         error: what Hydra or OmegaConf raised while composing.
     """
     text = " ".join(str(error).split())
-    group = re.search(r"Could not find '([\w/]+)/([^'/]+)'", text)
+    group = re.search(r"Could not (?:find|load) '([\w/]+)/([^'/]+)'", text)
+    if group and group[2] in PLUGINS:
+        return f"hydra/launcher={group[2]} needs a plugin of Hydra: pip install {PLUGINS[group[2]]}"
     if group:
         return f"Unknown {group[1]} {group[2]!r}. {nearest(group[2], _options(group[1]))}"
     override = re.search(r"Could not override '([^']+)'", text)
@@ -83,5 +101,5 @@ def _keys(error: Exception, parent: str) -> list[str]:
             return [str(key) for key in node]
         error = error.__cause__  # type: ignore[assignment]
     top = OmegaConf.load(config_folder() / "config.yaml")
-    groups = [folder.name for folder in config_folder().iterdir() if folder.is_dir()]
+    groups = [folder.name for folder in config_folder().iterdir() if folder.is_dir() and folder.name != "hydra"]
     return groups + [str(key) for key in top if key not in ("defaults", "hydra")]

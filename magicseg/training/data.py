@@ -1,65 +1,103 @@
-"""The prepared data set of a run: its split, its training batches and its validation cases."""
+"""The prepared data of a run: its split, its training batches and its validation cases."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from magicseg.data import Case, EpochBatches, Manifest, SliceDataset, Split, prepare, read_prepared, split_cases
+from magicseg.assembly.build import preprocessing
+from magicseg.data import (
+    Case,
+    EpochBatches,
+    Manifest,
+    SliceDataset,
+    Split,
+    prepare,
+    read_prepared,
+    split_cases,
+)
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import predict_slices
 from magicseg.evaluation.validation import Validation
+from magicseg.files import digest
 from magicseg.reports.overlays import contact_sheet
+
+
+class CaseSet(NamedTuple):
+    """Cases and the prepared folder in which they lie."""
+
+    root: Path
+    cases: list[Case]
 
 
 @dataclass(frozen=True)
 class RunData:
-    """A prepared data set and its split."""
+    """The cases of a run; ``facts`` (digest of the data, split, missing cases) go into its summary."""
 
-    root: Path
-    manifest: Manifest
-    split: Split
-    split_name: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What a summary says of the data."""
-        return {"manifest": self.manifest.digest, "split": self.split_name, "missing": self.split.missing}
+    train: CaseSet
+    val: CaseSet
+    test: CaseSet
+    facts: dict[str, Any]
 
 
 def open_data(config: DictConfig) -> RunData:
-    """Open the prepared data set of ``config.dataset`` and split it; the phantom is generated where it is missing.
+    """Open the prepared data of ``config.dataset`` and split them; the phantom is generated where it is missing.
+
+    Where ``dataset.train`` names another data set, that one brings training and validation cases (PH2 is only tested).
 
     Raises:
-        UserError: the data set is not there, is another one or has other classes, or lacks cases of the split.
+        UserError: a data set is not there, is another one or has other classes, or lacks cases of the split.
     """
     wanted = config.dataset
+    manifest, test = _open(wanted, wanted.classes, wanted.allow_missing)
+    facts = {"manifest": manifest.digest, "split": wanted.split, "missing": test.missing}
+    root = Path(wanted.root)
+    if "train" not in wanted:
+        return RunData(CaseSet(root, test.train), CaseSet(root, test.val), CaseSet(root, test.test), facts)
+    other, train = _open(wanted.train, wanted.classes, wanted.allow_missing)
+    facts = {
+        "manifest": digest([manifest.digest, other.digest]),
+        "split": f"{wanted.split}, trained on {wanted.train.name} {wanted.train.split}",
+        "missing": [*test.missing, *train.missing],
+    }
+    elsewhere = Path(wanted.train.root)
+    return RunData(CaseSet(elsewhere, train.train), CaseSet(elsewhere, train.val), CaseSet(root, test.test), facts)
+
+
+def fill_in(dataset: DictConfig) -> None:
+    """Set the classes and channels that the configuration leaves to the prepared data."""
+    if dataset.classes is None or dataset.channels is None:
+        manifest = read_prepared(dataset.name, Path(dataset.root))
+        dataset.classes = dataset.classes or list(manifest.classes[1:])
+        dataset.channels = dataset.channels or manifest.cases[0].channels
+
+
+def _open(wanted: DictConfig, classes: ListConfig, allow_missing: bool) -> tuple[Manifest, Split]:
     root = Path(wanted.root)
     if wanted.name == "phantom" and not (root / "manifest.json").is_file():
         prepare("phantom", None, root)
     manifest = read_prepared(wanted.name, root)
-    if manifest.classes[1:] != tuple(wanted.classes):
+    if wanted.get("merge_classes", False):
+        manifest = manifest.merged(classes[0])
+    if manifest.classes[1:] != tuple(classes):
         raise UserError(
-            f"{root} has the classes {', '.join(manifest.classes[1:])}; "
-            f"dataset.classes says {', '.join(wanted.classes)}."
+            f"{root} has the classes {', '.join(manifest.classes[1:])}; dataset.classes says {', '.join(classes)}."
         )
-    split = split_cases(manifest, wanted.name, wanted.split, allow_missing=wanted.allow_missing)
-    return RunData(root, manifest, split, wanted.split)
+    return manifest, split_cases(manifest, wanted.name, wanted.split, allow_missing=allow_missing)
 
 
 def training_batches(config: DictConfig, data: RunData, pin_memory: bool) -> DataLoader:
-    """Return the loader of (images [B, 1, S, S], labels [B, S, S]) whose sampler's ``epoch`` the loop sets."""
-    recipe = config.recipe
-    size = (recipe.size, recipe.size)
-    dataset = SliceDataset(data.split.train, data.root, size, augment=recipe.augment, seed=config.seed)
+    """Return the loader of (images [B, C, h, w], labels [B, h, w]) whose sampler's ``epoch`` the loop sets."""
+    recipe, (root, cases) = config.recipe, data.train
+    dataset = SliceDataset(cases, root, preprocessing(recipe), augment=recipe.augment, seed=config.seed)
     batches = EpochBatches(len(dataset), recipe.batch_size, config.seed, shuffle=True, drop_last=False)
     workers = config.trainer.workers
     return DataLoader(
@@ -67,21 +105,28 @@ def training_batches(config: DictConfig, data: RunData, pin_memory: bool) -> Dat
     )
 
 
-def validation(config: DictConfig, data: RunData) -> Validation:
-    """Return the score that chooses the checkpoint, on the validation cases at the network's size."""
-    return Validation({case.name: _tensors(case, config, data) for case in data.split.val}, config.dataset.classes)
+def validation_cases(config: DictConfig, data: RunData) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return name -> (images [D, C, h, w], labels [D, h, w]) of the validation cases, at the network's size."""
+    return {case.name: _tensors(case, config, data.val.root) for case in data.val.cases}
 
 
-def validation_picture(cases: Validation, slices: int = 6) -> Callable[[nn.Module], np.ndarray]:
+def validation_picture(cases: Validation, slices: int = 6) -> Callable[[nn.Module], np.ndarray] | None:
     """Return a function that draws a model's prediction for the middle slices of the first validation cases."""
-    chosen = list(cases.cases.values())[:slices]
-    images = torch.stack([images[len(images) // 2] for images, _ in chosen])
-    labels = torch.stack([labels[len(labels) // 2] for _, labels in chosen])
-    return lambda model: contact_sheet(images[:, 0].numpy(), labels.numpy(), predict_slices(model, images).numpy())
+    if not cases.depths:
+        return None
+    starts = np.cumsum([0, *cases.depths])
+    middle = [int(start) + depth // 2 for start, depth in zip(starts[:slices], cases.depths[:slices], strict=False)]
+    images, labels = cases.images[middle], cases.labels[middle]
+    return lambda model: contact_sheet(_visible(images), labels.numpy(), predict_slices(model, images).numpy())
 
 
-def _tensors(case: Case, config: DictConfig, data: RunData) -> tuple[Tensor, Tensor]:
-    size = (config.recipe.size, config.recipe.size)
-    slices = SliceDataset([case], data.root, size, augment=False, seed=config.seed)
+def _visible(images: Tensor) -> np.ndarray:
+    """Return [N, C, H, W] of any range as [N, H, W, C] in [0, 1]."""
+    low, high = images.amin(dim=(1, 2, 3), keepdim=True), images.amax(dim=(1, 2, 3), keepdim=True)
+    return ((images - low) / (high - low).clamp(min=1e-6)).permute(0, 2, 3, 1).numpy()
+
+
+def _tensors(case: Case, config: DictConfig, root: Path) -> tuple[Tensor, Tensor]:
+    slices = SliceDataset([case], root, preprocessing(config.recipe), augment="none", seed=config.seed)
     images, labels = zip(*(slices[0, index] for index in range(len(slices))), strict=True)
     return torch.stack(images), torch.stack(labels)

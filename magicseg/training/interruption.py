@@ -1,4 +1,4 @@
-"""How a run ends is written down: finished, failed with the reason, or interrupted by a signal."""
+"""How a run ends is written down: finished, failed with the reason, out of memory, or interrupted by a signal."""
 
 from __future__ import annotations
 
@@ -19,23 +19,47 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def recorded(folder: RunFolder) -> Iterator[None]:
-    """Record in status.json that the run is running, and how it stopped if it did not finish."""
+def stopping_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGINT raise Interrupted."""
     previous = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    folder.set_status("running", **_progress(folder))
     try:
         yield
-    except Interrupted as stop:
-        folder.set_status("interrupted", **_progress(folder), reason=f"exit code {stop.code}")
-        print(f"\nInterrupted. The same command goes on after the last whole epoch; see {folder.status_file}.")
-        raise
-    except Exception as error:
-        folder.set_status("failed", **_progress(folder), reason=f"{type(error).__name__}: {error}")
-        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def _progress(folder: RunFolder) -> dict[str, int]:
-    return {key: value for key, value in folder.status().items() if key in ("epoch", "epochs")}
+@contextmanager
+def recorded(folder: RunFolder) -> Iterator[None]:
+    """Record in status.json that the run is running, and how it stopped if it did not finish."""
+    with stopping_on_signals():
+        folder.set_status("running", **_progress(folder))
+        try:
+            yield
+        except Interrupted as stop:
+            folder.set_status("interrupted", **_progress(folder), reason=f"exit code {stop.code}")
+            print(f"\nInterrupted. The same command goes on after the last whole epoch; see {folder.status_file}.")
+            raise
+        except SystemExit as stop:
+            folder.set_status("failed", **_progress(folder), reason=f"exit code {stop.code}")
+            raise
+        except Exception as error:
+            state = "out of memory" if any(map(_lacks_memory, _causes(error))) else "failed"
+            folder.set_status(state, **_progress(folder), reason=f"{type(error).__name__}: {error}")
+            raise
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Return whether an error says that the CPU's or the GPU's memory ran out; PyTorch says so in several ways."""
+    said = f"{type(error).__name__}: {error}"
+    return "MemoryError" in said or "can't allocate memory" in said
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _progress(folder: RunFolder) -> dict[str, float]:
+    return {key: value for key, value in folder.status().items() if key in ("epoch", "epochs", "seconds")}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,18 +18,34 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from magicseg.assembly.checkpoint import load_checkpoint, save_checkpoint
 from magicseg.convs import TemperatureSchedule, set_temperature
 from magicseg.errors import UserError
 from magicseg.files import write_text
 from magicseg.models.model import all_finite
 from magicseg.runs import RunFolder
 from magicseg.seeding import derive_seed
-from magicseg.training.checkpoint import load_checkpoint, save_checkpoint
 from magicseg.training.optim import Schedule, set_learning_rate
 
 Validate = Callable[[nn.Module], dict[str, float]]
-"""Scores a model on the validation cases; the entry "dice" decides which epoch is best."""
+"""Scores a model on the validation cases; returns nothing where there are none."""
 
+Clip = Callable[[Iterable[nn.Parameter]], object]
+"""Limits gradients in place."""
+
+
+class Selection(NamedTuple):
+    """Which epoch's weights are scored: that with the best value of ``score``, or the last one where it is None."""
+
+    score: str | None
+    best: Callable[..., Any] = max
+
+
+SELECTIONS = {
+    "best_validation_dice": Selection("dice"),
+    "best_validation_loss": Selection("validation_loss", min),
+    "last": Selection(None),
+}
 
 Draw = Callable[[nn.Module], np.ndarray]
 """Draws what a model makes of some validation slices, [H, W, 3] in [0, 1]."""
@@ -44,11 +61,13 @@ class Trainer:
     schedule: Schedule
     loader: DataLoader
     validate: Validate
-    draw: Draw
+    draw: Draw | None
+    selection: Selection
     folder: RunFolder
     epochs: int
     seed: int
     device: torch.device
+    clip: Clip | None = None
     temperature: TemperatureSchedule | None = None
     autocast: torch.dtype | None = None
     progress: bool = True
@@ -57,6 +76,7 @@ class Trainer:
     def fit(self) -> None:
         """Train for the remaining epochs; checkpoints and curves are written after each."""
         first = self._resume()
+        spent, started = self.folder.status().get("seconds", 0.0), time.monotonic()  # by former sessions, by this one
         with SummaryWriter(self.folder.tensorboard, purge_step=first) as writer:
             total = self.epochs * len(self.loader)
             bar = tqdm(total=total, initial=first * len(self.loader), disable=not self.progress, unit="step")
@@ -66,10 +86,13 @@ class Trainer:
                     self._set_temperature(epoch + 1)
                     scores = self.validate(self.model)
                     self._record(epoch, {"loss": loss, **scores}, writer)
-                    writer.add_image("validation", self.draw(self.model), epoch + 1, dataformats="HWC")
+                    if self.draw is not None:
+                        writer.add_image("validation", self.draw(self.model), epoch + 1, dataformats="HWC")
                     self._save(epoch)
-                    self.folder.set_status("running", epoch=epoch + 1, epochs=self.epochs)
-                    bar.set_postfix(loss=f"{loss:.4f}", val_dice=f"{scores['dice']:.4f}")
+                    seconds = spent + time.monotonic() - started
+                    self.folder.set_status("running", epoch=epoch + 1, epochs=self.epochs, seconds=seconds)
+                    shown = {"loss": loss, **{f"val_{name}": scores[name] for name in scores if name == "dice"}}
+                    bar.set_postfix({name: f"{value:.4f}" for name, value in shown.items()})
 
     def _train_epoch(self, epoch: int, bar: tqdm) -> float:
         torch.manual_seed(derive_seed(self.seed, "model", epoch))  # dropout and the like
@@ -78,7 +101,7 @@ class Trainer:
         losses = []
         bar.set_description(f"epoch {epoch + 1}/{self.epochs}")
         for step, (images, labels) in enumerate(self.loader, start=epoch * len(self.loader)):
-            set_learning_rate(self.optimizer, self.schedule(step, self.epochs * len(self.loader)))
+            set_learning_rate(self.optimizer, self.schedule(step, len(self.loader), self.epochs))
             self._set_temperature(step / len(self.loader))
             losses.append(self._step(images.to(self.device), labels.to(self.device), step))
             bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
@@ -102,6 +125,8 @@ class Trainer:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.clip is not None:
+            self.clip(self.model.parameters())
         self.optimizer.step()
         return value
 
@@ -125,8 +150,10 @@ class Trainer:
                 f"Weights are NaN or infinite after epoch {epoch + 1}; {self.folder.last} keeps the epoch before."
             )
         state: dict[str, Any] = {"epoch": epoch + 1, "model": self.model.state_dict(), "history": self.history}
-        best = max(self.history, key=lambda row: row["dice"])  # the first of equals
-        if best["epoch"] == epoch + 1:
+        score, best = self.selection
+        if (
+            score is not None and best(self.history, key=lambda row: row[score])["epoch"] == epoch + 1
+        ):  # first of equals
             save_checkpoint(self.folder.best, state)
         save_checkpoint(self.folder.last, {**state, "optimizer": self.optimizer.state_dict()})
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
-from hydra.utils import instantiate
+import torch
 from omegaconf import DictConfig
 
+from magicseg.assembly.build import build_model, build_temperature
+from magicseg.assembly.trained import load_config
 from magicseg.errors import UserError, choose
+from magicseg.evaluation.validation import Validation
 from magicseg.files import read_json
 from magicseg.models.model import count_parameters
 from magicseg.reports.scores import score_table
 from magicseg.runs import RunFolder
-from magicseg.training.data import open_data, training_batches, validation, validation_picture
+from magicseg.training.data import fill_in, open_data, training_batches, validation_cases, validation_picture
+from magicseg.training.folder import find_folder
 from magicseg.training.interruption import recorded
-from magicseg.training.loop import Trainer
+from magicseg.training.loop import SELECTIONS, Trainer
 from magicseg.training.optim import schedule
 from magicseg.training.results import predict_cases, write_scores
 from magicseg.training.setup import (
     PRECISIONS,
+    build_clip,
     build_loss,
-    build_model,
-    build_temperature,
+    build_optimizer,
     check,
-    find_folder,
-    load_config,
     record_provenance,
     set_up,
 )
@@ -47,39 +48,54 @@ def train(config: DictConfig) -> RunFolder:
     Raises:
         UserError: no data, a run that another process works on, a loss that is not finite, ...
     """
+    fill_in(config.dataset)
     check(config)
     folder = find_folder(config)
     if folder.finished():
         print(f"This run is finished. Delete {folder.path} to train it again.")
         return folder
     device = set_up(config.trainer)
-    with folder.lock(), recorded(folder):
-        started = time.monotonic()
-        data = open_data(config)
-        model = build_model(config).to(device)
-        record_provenance(config, folder, data.manifest.digest, device)
-        scores = validation(config, data)
-        Trainer(
-            model=model,
-            loss=build_loss(config),
-            optimizer=instantiate(config.recipe.optimizer)(model.parameters()),
-            schedule=schedule(config.recipe.schedule),
-            loader=training_batches(config, data, pin_memory=device.type == "cuda"),
-            validate=scores,
-            draw=validation_picture(scores),
-            folder=folder,
-            epochs=config.recipe.epochs,
-            seed=config.seed,
-            device=device,
-            temperature=build_temperature(config),
-            autocast=PRECISIONS[config.trainer.precision],
-            progress=config.trainer.progress,
-        ).fit()
-        predict_cases(config, folder, model, data.split.test)
-        facts = {"data": data.facts, "parameters": count_parameters(model), "seconds": time.monotonic() - started}
-        write_scores(config, folder, data.split.test, facts)
-        folder.set_status("finished", epoch=config.recipe.epochs, epochs=config.recipe.epochs)
+    with folder.lock():
+        if not folder.finished():  # another process may have ended it in the meantime
+            with recorded(folder):
+                _train(config, folder, device)
     return folder
+
+
+def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
+    data = open_data(config)
+    if not data.val.cases and config.recipe.selection != "last":
+        raise UserError(
+            f"recipe.selection={config.recipe.selection}, but the split {config.dataset.split} of "
+            f"{config.dataset.name} has no validation cases. Use recipe.selection=last."
+        )
+    model = build_model(config, pretrained=not folder.last.is_file()).to(device)
+    record_provenance(config, folder, data.facts["manifest"], device)
+    loss = build_loss(config)
+    scores = Validation(validation_cases(config, data), config.dataset.classes, loss.segmentation)
+    Trainer(
+        model=model,
+        loss=loss,
+        optimizer=build_optimizer(config, model),
+        schedule=schedule(config.recipe.schedule),
+        loader=training_batches(config, data, pin_memory=device.type == "cuda"),
+        validate=scores,
+        draw=validation_picture(scores),
+        selection=SELECTIONS[config.recipe.selection],
+        folder=folder,
+        epochs=config.recipe.epochs,
+        seed=config.seed,
+        device=device,
+        clip=build_clip(config),
+        temperature=build_temperature(config),
+        autocast=PRECISIONS[config.trainer.precision],
+        progress=config.trainer.progress,
+    ).fit()
+    predict_cases(config, folder, model, data.test)
+    seconds = folder.status().get("seconds", 0.0)  # of the training, all sessions together
+    facts = {"data": data.facts, "parameters": count_parameters(model), "seconds": seconds}
+    write_scores(config, folder, data.test, facts)
+    folder.set_status("finished", epoch=config.recipe.epochs, epochs=config.recipe.epochs)
 
 
 def evaluate_again(config: DictConfig) -> RunFolder:
@@ -92,13 +108,13 @@ def evaluate_again(config: DictConfig) -> RunFolder:
     folder = RunFolder(Path(config.run))
     if not folder.finished():
         raise UserError(f"{folder.path} is not the folder of a finished run: no summary.json with status finished.")
-    own = load_config(folder)
+    own = load_config(folder, config.trust)
     config.dataset = own.dataset  # protocol=paper now means this data set's
     own.protocol, own.trainer = config.protocol, config.trainer
     with folder.lock():
         data = open_data(own)
         former = read_json(folder.summary)
-        if data.manifest.digest != former["data"]["manifest"]:
+        if data.facts["manifest"] != former["data"]["manifest"]:
             raise UserError(f"The data in {own.dataset.root} are not those that {folder.path} was trained on.")
-        write_scores(own, folder, data.split.test, {key: former[key] for key in ("data", "parameters", "seconds")})
+        write_scores(own, folder, data.test, {key: former[key] for key in ("data", "parameters", "seconds")})
     return folder

@@ -1,38 +1,53 @@
-"""What a configuration stands for: hardware, run folder, network, provenance."""
+"""What a configuration stands for: hardware, loss, provenance."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import nn
+from torch.optim import Optimizer
 
-from magicseg.convs import TemperatureSchedule
+from magicseg.assembly.build import count_logits, find_device
+from magicseg.data import AUGMENTATIONS
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json, write_json, write_text
 from magicseg.losses import Supervision
-from magicseg.models.model import SegmentationModel
-from magicseg.runs import RunFolder, provenance, run_folder
-from magicseg.seeding import derive_seed
+from magicseg.runs import RunFolder, provenance
+from magicseg.training.loop import SELECTIONS, Clip
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
-SELECTIONS = ("best_validation_dice", "last")
+OUTPUTS = ("softmax", "sigmoid")
 
 
 def check(config: DictConfig) -> None:
     """Refuse values that no run could use; UserError names the key, what was found and what is allowed."""
-    choose("recipe.selection", config.recipe.selection, SELECTIONS)
+    recipe = config.recipe
+    choose("recipe.selection", recipe.selection, SELECTIONS)
+    choose("recipe.output", recipe.output, OUTPUTS)
+    choose("recipe.augment", recipe.augment, AUGMENTATIONS)
     choose("trainer.precision", config.trainer.precision, PRECISIONS)
-    for key in ("recipe.epochs", "recipe.size", "recipe.batch_size"):
-        value = OmegaConf.select(config, key)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{key} is {value!r}; it must be a whole number of at least 1.")
+    for key in ("recipe.epochs", "recipe.batch_size"):
+        _check_positive(key, OmegaConf.select(config, key))
+    if isinstance(recipe.size, ListConfig) and len(recipe.size) != 2:
+        raise UserError(f"recipe.size is {list(recipe.size)}; it must be one number or [height, width].")
+    for side in recipe.size if isinstance(recipe.size, ListConfig) else [recipe.size]:
+        _check_positive("recipe.size", side)
+    if recipe.output == "sigmoid" and len(config.dataset.classes) > 1:
+        raise UserError(
+            f"recipe.output=sigmoid is for one class; dataset={config.dataset.name} has {len(config.dataset.classes)}. "
+            "Use recipe.output=softmax with a loss for several classes."
+        )
     if not isinstance(config.seed, int):
         raise UserError(f"seed is {config.seed!r}; it must be a whole number.")
+
+
+def _check_positive(key: str, value: object) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"{key} is {value!r}; it must be a whole number of at least 1.")
 
 
 def set_up(trainer: DictConfig) -> torch.device:
@@ -40,18 +55,7 @@ def set_up(trainer: DictConfig) -> torch.device:
     if trainer.threads is not None:
         torch.set_num_threads(trainer.threads)
     torch.use_deterministic_algorithms(trainer.deterministic, warn_only=True)
-    name = trainer.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"trainer.device={name} cannot be used ({reason}). Allowed: auto, cpu, cuda, cuda:N."
-        ) from error
-    return device
+    return find_device(trainer.device, "trainer.device")
 
 
 def device_name(device: torch.device) -> str:
@@ -61,69 +65,40 @@ def device_name(device: torch.device) -> str:
     return f"{device.type.upper()}, {torch.get_num_threads()} threads"
 
 
-def find_folder(config: DictConfig) -> RunFolder:
-    """Return the run folder of everything in ``config`` that changes the numbers."""
-    settings: dict[str, Any] = OmegaConf.to_container(  # type: ignore[assignment]
-        OmegaConf.masked_copy(config, ["dataset", "backbone", "conv", "recipe"]), resolve=True
-    )
-    for key in ("root", "paper_protocol"):  # where the data lie and how they are scored do not change the training
-        settings["dataset"].pop(key)
-    settings["precision"] = config.trainer.precision
-    names = (config.dataset.name, config.backbone.name, config.conv.name)
-    return run_folder(Path(config.outputs), *names, settings, config.seed)
+def build_optimizer(config: DictConfig, model: nn.Module) -> Optimizer:
+    """Return the recipe's optimiser of the network's weights."""
+    build = _instantiate("recipe.optimizer", config.recipe.optimizer)
+    try:
+        return build(model.parameters())
+    except (TypeError, ValueError) as error:
+        raise UserError(f"recipe.optimizer: {error}") from error
 
 
-def load_config(folder: RunFolder) -> DictConfig:
-    """Return the configuration that a run was trained with."""
-    config = OmegaConf.load(folder.config)
-    if not isinstance(config, DictConfig):
-        raise UserError(f"{folder.config} is not the configuration of a run.")
-    return config
+def build_clip(config: DictConfig) -> Clip | None:
+    """Return what limits the gradients; None where the recipe does not."""
+    return None if config.recipe.clip is None else _instantiate("recipe.clip", config.recipe.clip)
 
 
-def build_model(config: DictConfig) -> SegmentationModel:
-    """Return the freshly initialised network; its weights derive from the seed.
+def build_loss(config: DictConfig) -> Supervision:
+    """Return the recipe's loss on every supervised output, with the edge map's loss where there is an edge map.
 
     Raises:
-        UserError: a setting that the network or the convolution refuses, or an input size that does not fit.
+        UserError: the loss cannot be built, or not be taken of as many logits as the network returns.
     """
-    torch.manual_seed(derive_seed(config.seed, "init"))
+    edge_weight = config.conv.get("edge_weight", config.backbone.get("edge_weight", 0.0))
+    loss = _instantiate("recipe.loss", config.recipe.loss)
     try:
-        conv = instantiate(config.conv.operator)
-        model: SegmentationModel = instantiate(
-            config.backbone.network,
-            in_channels=config.dataset.channels,
-            num_classes=len(config.dataset.classes) + 1,
-            conv=conv,
-        )
-        if "guidance" in config.conv:
-            model.guidance = instantiate(config.conv.guidance)(model.channels)
-    except (InstantiationException, ValueError, TypeError) as error:
-        raise UserError(
-            f"backbone={config.backbone.name} conv={config.conv.name}: {error.__cause__ or error}"
-        ) from error
-    stride, size = model.stride, config.recipe.size
-    if size % stride:
-        nearest = max(stride, round(size / stride) * stride)
-        raise UserError(
-            f"recipe.size={size} does not fit backbone={config.backbone.name}, which needs a multiple of {stride}; "
-            f"the nearest is {nearest}."
-        )
-    return model
+        loss(torch.zeros(1, count_logits(config), 32, 32), torch.zeros(1, 32, 32, dtype=torch.int64))
+    except ValueError as error:
+        raise UserError(f"recipe.loss: {error}") from error
+    return Supervision(loss, config.backbone.get("supervision", [1.0]), edge_weight)
 
 
-def build_temperature(config: DictConfig) -> TemperatureSchedule | None:
-    """Return the convolution's temperature schedule; None for one that has no temperature or keeps it."""
-    return instantiate(config.conv.temperature) if "temperature" in config.conv else None
-
-
-def build_loss(config: DictConfig) -> nn.Module:
-    """Return the recipe's loss on every supervised output, with the edge map's loss where there is an edge map."""
+def _instantiate(key: str, node: DictConfig) -> Any:
     try:
-        edge_weight = config.conv.get("edge_weight", config.backbone.get("edge_weight", 0.0))
-        return Supervision(instantiate(config.recipe.loss), config.backbone.get("supervision", [1.0]), edge_weight)
+        return instantiate(node)
     except InstantiationException as error:
-        raise UserError(f"recipe.loss: {error.__cause__ or error}") from error
+        raise UserError(f"{key}: {error.__cause__ or error}") from error
 
 
 def record_provenance(config: DictConfig, folder: RunFolder, manifest: str, device: torch.device) -> None:

@@ -34,7 +34,7 @@ def test_the_main_job_is_the_full_recipe():
         (["conv=magic_5x"], "Unknown conv 'magic_5x'. Did you mean magic_4x"),
         (["backbone=unett"], "Unknown backbone 'unett'. Did you mean unet"),
         (["recipe.epoch=3"], "Unknown key 'recipe.epoch'. Did you mean epochs?"),
-        (["datset=acdc"], "Unknown key 'datset'. Did you mean dataset?"),
+        (["datset=acdc"], "Unknown key 'datset'. Did you mean dataset"),
         (["recipe.epochs"], "recipe.epochs"),
         (["dataset=acdc", "dataset.root=nowhere"], "prepare_data.py dataset=acdc source="),
     ],

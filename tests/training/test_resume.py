@@ -9,9 +9,9 @@ import pytest
 import torch
 from command_line import ONE_THREAD, PROJECT, TINY
 
+from magicseg.assembly.checkpoint import load_checkpoint, save_checkpoint
 from magicseg.errors import UserError
 from magicseg.files import read_json
-from magicseg.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def start(phantom, outputs, *overrides):

@@ -12,8 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction, save_prediction
+from magicseg.training.folder import find_folder
 from magicseg.training.run import run, train
-from magicseg.training.setup import find_folder
+
+SCORES = ("dice", "dice/RV", "dice/Myo", "dice/LV")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_curves_have_a_row_an_epoch(finished):
     rows = list(csv.DictReader(folder.curves.open()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
-    assert set(rows[0]) == {"epoch", "learning_rate", "loss", "dice", "dice/RV", "dice/Myo", "dice/LV"}
+    assert set(rows[0]) == {"epoch", "learning_rate", "loss", "validation_loss", *SCORES}
 
 
 def test_tensorboard_gets_curves_and_pictures(finished):
@@ -107,6 +109,32 @@ def test_evaluating_again_uses_the_kept_predictions(finished, tmp_path, configur
     assert "Dice %" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("protocol", ["cascade", "mtunet", "ssl4mis"])
+def test_any_protocol_for_volumes_scores_the_kept_predictions(finished, tmp_path, configure, protocol):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy)
+    before = json.loads((copy / "summary.json").read_text())
+    run(configure("mode=evaluate", f"run={copy}", f"protocol={protocol}", "trainer.overlays=false"))
+    after = json.loads((copy / "summary.json").read_text())
+    assert set(after["scores"]) == {"paper", "strict", protocol}
+    assert after["scores"][protocol]["protocol"]["name"] == protocol
+    assert {role: after["scores"][role] for role in before["scores"]} == before["scores"]
+    assert {key: after[key] for key in before if key != "scores"} == {
+        key: before[key] for key in before if key != "scores"
+    }
+
+
+def test_a_protocol_for_images_is_refused_for_volumes_and_nothing_is_lost(finished, tmp_path, configure):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy)
+    before = (copy / "summary.json").read_text()
+    with pytest.raises(UserError, match="Protocol 'transfuse' scores images, arrays of 2 axes"):
+        run(configure("mode=evaluate", f"run={copy}", "protocol=transfuse"))
+    assert (copy / "summary.json").read_text() == before
+
+
 def test_the_folder_depends_on_what_changes_the_numbers_and_on_nothing_else(configure):
     folder = find_folder(configure()).path
     for same in ("trainer.workers=2", "trainer.progress=true", "protocol=strict", "dataset.root=elsewhere"):
@@ -124,7 +152,11 @@ def test_the_folder_depends_on_what_changes_the_numbers_and_on_nothing_else(conf
         (["mode=test"], r"Unknown mode 'test'.*train"),
         (["mode=evaluate"], r"needs the folder of a finished run"),
         (["mode=evaluate", "run=nowhere"], r"nowhere is not the folder of a finished run"),
-        (["recipe.size=30"], r"recipe.size=30 does not fit backbone=unet.* multiple of 16; the nearest is 32"),
+        (["recipe.size=30"], r"recipe.size=30 does not fit backbone=unet.* multiples of 16; the nearest is 32"),
+        (["recipe.size=[32,52]"], r"does not fit backbone=unet.*the nearest is \[32, 48\]"),
+        (["recipe.size=[32]"], r"recipe.size is \[32\]; it must be one number or \[height, width\]"),
+        (["recipe.output=sigmoid"], r"recipe.output=sigmoid is for one class; dataset=phantom has 3"),
+        (["recipe.augment=flips"], r"Unknown recipe.augment 'flips'.*transunet"),
         (["recipe.epochs=0"], r"recipe.epochs is 0; it must be a whole number of at least 1"),
         (["recipe.schedule=cosin"], r"Unknown recipe.schedule 'cosin'.*poly"),
         (["recipe.selection=best"], r"Unknown recipe.selection 'best'.*best_validation_dice"),

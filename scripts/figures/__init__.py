@@ -1,0 +1,1 @@
+"""What the figure scripts take from run folders: cases, predictions and trained networks."""

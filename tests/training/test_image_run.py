@@ -1,0 +1,107 @@
+"""A run on RGB images: one logit, normalised inputs, the network's grid, instances and panoptic quality."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import configuration
+from PIL import Image
+
+from magicseg.data import prepare
+from magicseg.errors import UserError
+from magicseg.training.run import run, train
+
+TINY = ("backbone.network.width=2", "recipe.epochs=1", "recipe.batch_size=4", "trainer.progress=false")
+
+
+def prepared(tmp_path_factory, **parts):
+    """Return the root of prepared images, so many a part, each with red squares on grey."""
+    source, rng = tmp_path_factory.mktemp("squares"), np.random.default_rng(0)
+    for part, number in parts.items():
+        for index in range(number):
+            image, mask = np.full((40, 56, 3), 128, np.uint8), np.zeros((40, 56), np.uint8)
+            for row, column in rng.integers(0, 28, (2, 2)):
+                mask[row : row + 10, column : column + 10] = 255
+            image[mask > 0] = (200, 30, 30)
+            for kind, array in (("images", image), ("masks", mask)):
+                folder = source / part / kind
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(array).save(folder / f"{part}{index}.png")
+    root = tmp_path_factory.mktemp("prepared")
+    prepare("folder", source, root, quiet=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    return prepared(tmp_path_factory, train=8, val=2, test=3)
+
+
+@pytest.fixture
+def configure(squares, tmp_path):
+    def composed(*overrides):
+        settings = ("dataset=folder", f"dataset.root={squares}", "dataset.split=listed", "conv=regular", *TINY)
+        return configuration(*settings, f"outputs={tmp_path}", *overrides)
+
+    return composed
+
+
+IMAGES = (
+    "recipe.size=[32,48]",
+    "recipe.output=sigmoid",
+    "recipe.loss={_target_: magicseg.losses.StructureLoss}",
+    "recipe.normalise=imagenet",
+    "recipe.augment=transfuse",
+    "recipe.selection=best_validation_loss",
+    "recipe.clip={_target_: torch.nn.utils.clip_grad_norm_, _partial_: true, max_norm: 2.0}",
+)
+
+
+def test_an_image_run_is_scored_on_both_grids_with_instances(configure, capsys):
+    run(configure(*IMAGES, "protocol=conic"))
+    output = capsys.readouterr().out
+    assert "PQ %" in output
+    folder = train(configure(*IMAGES, "protocol=conic"))
+    scores = json.loads(folder.summary.read_text())["scores"]
+    assert set(scores) == {"paper", "strict", "conic"}
+    assert set(scores["conic"]["mean"]) - set(scores["strict"]["mean"]) == {"pq"}
+    assert scores["conic"]["counts"]["cases"] == 3
+    assert json.loads(folder.summary.read_text())["checkpoint"]["rule"] == "best_validation_loss"
+
+
+def test_the_classes_and_channels_come_from_the_prepared_data(configure):
+    config = configure("recipe.size=32")
+    folder = train(config)
+    assert list(config.dataset.classes) == ["class_1"]
+    assert config.dataset.channels == 3
+    assert (folder.overlays / "best.png").is_file()
+
+
+def test_several_outputs_and_an_edge_map_are_supervised(configure):
+    small = ("backbone=res2net_small", "backbone.network.width=16", "conv=sgdc", "recipe.size=64")
+    loss = ("recipe.output=sigmoid", "recipe.loss={_target_: magicseg.losses.BinaryCrossEntropyDiceLoss}")
+    assert train(configure(*small, *loss)).finished()
+
+
+def test_without_validation_cases_the_last_checkpoint_is_scored(configure, tmp_path_factory):
+    root = prepared(tmp_path_factory, train=4, test=2)
+    folder = train(configure("recipe.size=32", f"dataset.root={root}", "recipe.selection=last"))
+    assert folder.finished()
+    assert not folder.best.exists()
+    with pytest.raises(
+        UserError, match=r"recipe.selection=best_validation_dice, but the split listed .* no validation"
+    ):
+        train(configure("recipe.size=32", f"dataset.root={root}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("recipe.output=softmax", r"StructureLoss is for one class and one logit"),
+        ("recipe.normalise=images", r"Unknown normalisation 'images'. .*imagenet"),
+        ("recipe.clip={_target_: magicseg.losses.clip}", r"recipe\.clip"),
+    ],
+)
+def test_mistakes_are_explained(configure, override, message):
+    with pytest.raises(UserError, match=message):
+        train(configure(*IMAGES, override))
