@@ -27,6 +27,7 @@ from magicseg.training.command import config_folder, explain
 from magicseg.training.setup import check
 
 OF_A_NETWORK = ("size", "channels", "classes")
+OF_A_MEASUREMENT = ("batch", "repeats", "device", "threads")
 
 
 @dataclass
@@ -60,16 +61,12 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     """Print the complexity of one network or of a table's, and their speed."""
-    own = [field.name for field in dataclasses.fields(Options)]
-    overrides = [text for text in arguments if "=" in text and text.split("=", 1)[0] not in own]
-    options = parse(Options, [text for text in arguments if text not in overrides])
-    foreign = [*overrides, *(text for text in arguments if text.split("=", 1)[0] in OF_A_NETWORK)]
-    if options.table and foreign:
-        raise UserError(f"table={options.table} says what is counted; leave out {' '.join(foreign)}.")
+    options, overrides = _parse(arguments)
     bench = _bench(options) if options.measured else None
+    configure: Callable[[Network], DictConfig]
     if options.table:
-        sections = compare_complexity(options.table, lambda network: _count(_configuration_of(network)))
-        configure: Callable[[Network], DictConfig] = _configuration_of
+        configure = _configuration_of
+        sections = compare_complexity(options.table, lambda network: _count(configure(network)))
     else:
         config = _configure(overrides, options.channels, options.classes, options.size)
         sections, configure = [_section(config)], lambda _: config
@@ -78,6 +75,21 @@ def main(arguments: Sequence[str]) -> None:
     if options.output is not None:
         write_text(options.output, to_csv(sections))
     print(to_markdown(sections) if options.table else describe(sections[0]))
+
+
+def _parse(arguments: Sequence[str]) -> tuple[Options, list[str]]:
+    """Return the script's own options and those for train.py's configuration; refuse what would have no effect."""
+    own = [field.name for field in dataclasses.fields(Options)]
+    overrides = [text for text in arguments if "=" in text and text.split("=", 1)[0] not in own]
+    options = parse(Options, [text for text in arguments if text not in overrides])
+    given = {text: text.split("=", 1)[0] for text in arguments}
+    foreign = [text for text, name in given.items() if text in overrides or name in OF_A_NETWORK]
+    if options.table and foreign:
+        raise UserError(f"table={options.table} says what is counted; leave out {' '.join(foreign)}.")
+    idle = [text for text, name in given.items() if name in OF_A_MEASUREMENT]
+    if idle and not options.measured:
+        raise UserError(f"{' '.join(idle)}: for measured=true alone.")
+    return options, overrides
 
 
 def _bench(options: Options) -> Bench:

@@ -15,9 +15,10 @@ from omegaconf import MISSING
 from magicseg.arguments import parse, run_friendly
 from magicseg.errors import UserError, choose
 from magicseg.reports.figures.activation import Activation, draw_activations
-from magicseg.reports.figures.grad_cam import class_activation, layers, resized
+from magicseg.reports.figures.grad_cam import class_activation, layers
 from magicseg.reports.figures.pictures import window
 from magicseg.reports.figures.shown import budget_note, find_runs, one_data_set, run_labels
+from magicseg.reports.figures.structure import resized
 from magicseg.reports.figures.style import save_figure
 
 

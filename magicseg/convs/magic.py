@@ -148,8 +148,9 @@ class MAGICConv2d(KernelBankConv2d):
         """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
         if not self.static:
             return super().forward(x)
-        bias = None if self.kernel_bias is None else self.kernel_bias[0]
-        return functional.conv2d(x, self.kernels[0], bias, self.stride, self.padding, self.dilation, self.groups)
+        # squeeze, as the gradient of an index would be written into a bank of zeros
+        kernel, bias = self.kernels.squeeze(0), None if self.kernel_bias is None else self.kernel_bias.squeeze(0)
+        return functional.conv2d(x, kernel, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def _fuse_dimensions(self, x: Tensor) -> Tensor:
         """Return beta_c + beta_s + beta_g `[B, C]` (eq. 3, 4, 7)."""

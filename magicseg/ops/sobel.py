@@ -32,14 +32,24 @@ def edge_modulation(x: Tensor, *, shared: bool = False) -> Tensor:
 
 def sobel_x(x: Tensor) -> Tensor:
     """Correlate each channel of x `[B, C, H, W]` with Kx = [[1, 0, -1], [2, 0, -2], [1, 0, -1]], zeros outside x."""
-    padded = functional.pad(x, (1, 1, 1, 1))
-    difference = padded[..., :-2] - padded[..., 2:]
-    return _smooth(difference[..., :-2, :], difference[..., 1:-1, :], difference[..., 2:, :])
+    return _correlate_kx(_pad(x))
 
 
 def sobel_y(x: Tensor) -> Tensor:
     """Correlate each channel of x `[B, C, H, W]` with Ky, the transpose of Kx, zeros outside x."""
-    padded = functional.pad(x, (1, 1, 1, 1))
+    return _correlate_ky(_pad(x))
+
+
+def _pad(x: Tensor) -> Tensor:
+    return functional.pad(x, (1, 1, 1, 1))
+
+
+def _correlate_kx(padded: Tensor) -> Tensor:
+    difference = padded[..., :-2] - padded[..., 2:]
+    return _smooth(difference[..., :-2, :], difference[..., 1:-1, :], difference[..., 2:, :])
+
+
+def _correlate_ky(padded: Tensor) -> Tensor:
     difference = padded[..., :-2, :] - padded[..., 2:, :]
     return _smooth(difference[..., :-2], difference[..., 1:-1], difference[..., 2:])
 
@@ -55,7 +65,8 @@ class _EdgeModulation(torch.autograd.Function):
         source = x.to(torch.promote_types(x.dtype, torch.float32))
         if shared:
             source = source.sum(1, keepdim=True)
-        gx, gy = sobel_x(source), sobel_y(source)
+        padded = _pad(source)
+        gx, gy = _correlate_kx(padded), _correlate_ky(padded)
         magnitude = torch.addcmul(gx.square(), gy, gy).sqrt_()
         gate = magnitude.sigmoid()
         ctx.save_for_backward(x, gx, gy, magnitude, gate)
@@ -65,11 +76,9 @@ class _EdgeModulation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         x, gx, gy, magnitude, gate = ctx.saved_tensors
-        grad_gate = grad * x
-        if ctx.shared:
-            grad_gate = grad_gate.sum(1, keepdim=True, dtype=gate.dtype)
-        scale = grad_gate * gate * (1 - gate) / magnitude
-        scale.masked_fill_(magnitude == 0, 0)
-        # the adjoint of correlating with an odd kernel is correlating with its negative
-        grad_source = -(sobel_x(scale * gx) + sobel_y(scale * gy))
-        return torch.addcmul(grad_source, grad, gate).to(x.dtype), None
+        product = grad * x
+        grad_gate = product.sum(1, keepdim=True, dtype=gate.dtype) if ctx.shared else product
+        # the adjoint of correlating with an odd kernel is correlating with its negative: hence gate - 1, not 1 - gate
+        scale = (grad_gate * gate).mul_(gate - 1).div_(magnitude).masked_fill_(magnitude == 0, 0)
+        grad_source = sobel_x(scale * gx).add_(sobel_y(scale * gy))
+        return torch.addcmul(grad_source, grad, gate, out=product), None  # written where the product is not needed

@@ -11,10 +11,9 @@ from figures.slices import Slice
 from magicseg.errors import UserError
 from magicseg.metrics import count, dice
 from magicseg.reports.cases import case_scores
-from magicseg.reports.figures.grad_cam import resized
 from magicseg.reports.figures.pictures import window
 from magicseg.reports.figures.qualitative import Example, Panel
-from magicseg.reports.figures.structure import structure_maps
+from magicseg.reports.figures.structure import resized, structure_maps
 from magicseg.reports.paper_tables import Column
 from magicseg.reports.results import Result
 

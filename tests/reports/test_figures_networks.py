@@ -8,8 +8,8 @@ from magicseg.convs import MAGICConv2d
 from magicseg.errors import UserError
 from magicseg.guidance import GuidedPyramid
 from magicseg.models.unet import UNet
-from magicseg.reports.figures.grad_cam import class_activation, layers, resized
-from magicseg.reports.figures.structure import structure_maps
+from magicseg.reports.figures.grad_cam import class_activation, layers
+from magicseg.reports.figures.structure import resized, structure_maps
 
 
 def _head(*weights):
@@ -57,10 +57,39 @@ def test_any_layer_of_a_dynamic_network_can_be_explained_and_the_model_stays_as_
     assert all(module.inplace for module in model.modules() if isinstance(module, nn.ReLU))
 
 
+class InPlace(nn.Module):
+    """A residual sum in place, and a layer that has no part in the prediction."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.idle, self.head = nn.Conv2d(1, 2, 1), nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1)
+
+    def forward(self, x):
+        self.idle(x)
+        y = self.layer(x)
+        y += x
+        return self.head(y)
+
+
+def test_layers_that_are_changed_in_place_later_or_lead_nowhere_can_be_explained():
+    torch.manual_seed(0)
+    model, x = InPlace(), torch.rand(1, 1, 4, 5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_()
+    activation = model.layer(x).detach()
+    w = model.head.weight[1, :, 0, 0].detach()
+    alpha = w**2 / (2 * w**2 + w**3 * activation[0].sum(dim=(1, 2)))
+    expected = (alpha * w.relu())[:, None, None].mul(activation[0]).sum(dim=0).relu()
+    torch.testing.assert_close(class_activation(model, x, "layer", 1), expected / expected.max())
+    assert not class_activation(model, x, "idle", 1).any()
+
+
 def test_layers_are_listed_in_the_order_in_which_they_run():
     found = layers(UNet(1, 3, width=2), torch.zeros(1, 1, 32, 48))
     names = list(found)
     assert found["encoder.blocks.4"] == (32, 2, 3)
+    assert class_activation(UNet(1, 3, width=2), torch.zeros(1, 1, 32, 48), "encoder.blocks.4", 0).shape == (32, 48)
     assert names.index("encoder.blocks.4") < names.index("decoder.ups.0") < names.index("decoder.head")
     assert "encoder" not in found  # it returns a list
 

@@ -87,7 +87,7 @@ def test_a_run_that_another_process_works_on_is_left_to_it(squares, tmp_path, ca
 def test_scoring_again_that_fails_is_a_problem_of_a_finished_run(squares, tmp_path):
     Processes([quick_run(squares, tmp_path)], Limits()).run()
     done = quick_run(squares, tmp_path).folder
-    again = quick_run(squares, tmp_path, "mode=evaluate", f"run={done.path}", "protocol.unit=slice")
+    again = quick_run(squares, tmp_path, "mode=evaluate", f"run={done.path}", "protocol=strict", "protocol.unit=no")
     problems = Processes([again], Limits()).run()
     assert problems[0].startswith("exit code 1: ")
     assert "unit" in done.log.read_text()

@@ -18,8 +18,8 @@ ENDS = {
     24: ("killed", "ended by SIGSEGV"),
     28: ("out of memory", "MemoryError: no room for a kernel"),
     32: ("out of memory", "MemoryError: no room for a kernel"),
-    36: ("timeout", "longer than hydra.launcher.timeout_min=0.12"),
-    40: ("timeout", "longer than hydra.launcher.timeout_min=0.12"),
+    36: ("timeout", "longer than hydra.launcher.timeout_min=0.2"),
+    40: ("timeout", "longer than hydra.launcher.timeout_min=0.2"),
 }
 
 
@@ -41,7 +41,7 @@ def sweep(tmp_path_factory, squares):
     """Forty runs, ten of which fail; what the command said and left."""
     outputs = tmp_path_factory.mktemp("outputs")
     command = [f"dataset.root={squares}", f"outputs={outputs}", "conv.operator._target_=faults.EveryFourth"]
-    command += ["seed=range(1,41)", "hydra.launcher.n_jobs=2", "hydra.launcher.timeout_min=0.12"]
+    command += ["seed=range(1,41)", "hydra.launcher.n_jobs=2", "hydra.launcher.timeout_min=0.2"]
     said = ended(start(*command, FAULTS="1"))
     states = {seed: read_json(path) for seed, path in of_seeds(outputs, "status.json").items()}
     return outputs, command, said, states

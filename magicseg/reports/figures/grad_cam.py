@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from monai.visualize import GradCAMpp
+from monai.visualize import GradCAMpp, ModelWithHooks
 from torch import Tensor, nn
-from torch.nn import functional
 
 from magicseg.errors import UserError
 
@@ -33,6 +33,29 @@ class ClassScore(nn.Module):
         return total - total.detach()
 
 
+class WatchedLayer(ModelWithHooks):
+    """MONAI's record of a layer's activation and gradient, by hooks on the tensor instead of the module.
+
+    Hooks on the module refuse layers whose output is changed in place later (a ReLU, a residual sum) and know no
+    gradient for those that have no part in the prediction; here that is 0.
+    """
+
+    def __init__(self, model: nn.Module, layer: str) -> None:
+        super().__init__(ClassScore(model), f"model.{layer}", register_forward=True)
+        self.register_backward = True
+
+    def forward_hook(self, name: str) -> Callable[..., Tensor]:
+        """Return what is called with the layer's output, and hands on a copy of it."""
+
+        def watch(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            self.activations[name] = output.contiguous()
+            self.gradients[name] = torch.zeros_like(self.activations[name])
+            output.register_hook(lambda gradient: self.gradients.update({name: gradient.contiguous()}))
+            return output.clone()
+
+        return watch
+
+
 def class_activation(model: nn.Module, x: Tensor, layer: str, index: int) -> Tensor:
     """Return the Grad-CAM++ map [h, w] of a class in one image, from 0 to 1, at the size of the image.
 
@@ -50,22 +73,27 @@ def class_activation(model: nn.Module, x: Tensor, layer: str, index: int) -> Ten
     Source: Chattopadhyay et al., WACV 2018; summed over pixels as in Vinogradova et al., AAAI 2020 (Seg-Grad-CAM).
     """
     _check(layer, list(layers(model, x)))
-    own = _without_inplace(copy.deepcopy(model))
+    watched = WatchedLayer(copy.deepcopy(model), layer)
     with torch.enable_grad():
-        explain = GradCAMpp(nn_module=ClassScore(own), target_layers=f"model.{layer}", postprocessing=_scaled)
+        explain = GradCAMpp(watched, target_layers="", postprocessing=_scaled)  # type: ignore[arg-type]
         return explain(x.clone().requires_grad_(True), class_idx=index)[0, 0].detach()
 
 
 def layers(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
-    """Return the name of each submodule that maps images ``x`` to features, with their shape [channels, rows, columns].
+    """Return the name of each submodule that returns features of images ``x``, with their [channels, rows, columns].
 
-    They stand in the order in which they are run; one that is run several times stands where it is first.
+    Rows and columns are in the proportion of the image's; attention within [heads, tokens, channels] is no feature.
+    The order is that in which they are run.
     """
+    proportion = x.shape[2] / x.shape[3]
     found: dict[str, tuple[int, ...]] = {}
 
     def note(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim == 4 and max(output.shape[2:]) > 1:
+            if not isinstance(output, Tensor) or output.ndim != 4:
+                return
+            rows, columns = output.shape[2:]
+            if min(rows, columns) > 1 and math.isclose(rows / columns, proportion, rel_tol=0.1):
                 found.setdefault(name, tuple(output.shape[1:]))
 
         return hook
@@ -82,24 +110,11 @@ def layers(model: nn.Module, x: Tensor) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def resized(picture: Tensor, height: int, width: int) -> Tensor:
-    """Return a map [h, w] on another grid [height, width], bilinearly."""
-    return functional.interpolate(picture[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
-
-
 def _check(layer: str, names: Sequence[str]) -> None:
     if layer not in names:
         close = " or ".join(difflib.get_close_matches(layer, names, n=3, cutoff=0.5))
         hint = f"Did you mean {close}? " if close else ""
         raise UserError(f"Unknown layer {layer!r}. {hint}Leave layer=... out to see all {len(names)} of them.")
-
-
-def _without_inplace(model: nn.Module) -> nn.Module:
-    """Let no module overwrite a feature that a hook of its neighbour has handed on."""
-    for module in model.modules():
-        if getattr(module, "inplace", False) is True:
-            module.inplace = False  # type: ignore[assignment]
-    return model
 
 
 def _scaled(picture: Tensor) -> Tensor:

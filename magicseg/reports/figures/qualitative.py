@@ -58,7 +58,8 @@ def draw_qualitative(examples: Sequence[Example], labels: Sequence[str], classes
     handles = _legend(classes)
     columns = min(6, len(handles))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, handlelength=1.4, borderpad=0.9)
-    add_note(figure, f"{note} Outlined: errors at least {THICK:.0%} of the picture thick.")
+    scale = " Maps: 0 is black, 1 pale yellow." if examples[0].maps else ""
+    add_note(figure, f"{note} Outlined: errors at least {THICK:.0%} of the picture thick.{scale}")
     return figure
 
 

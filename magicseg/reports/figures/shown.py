@@ -13,7 +13,7 @@ from magicseg.reports.request import Request
 from magicseg.reports.results import Result, load_results
 from magicseg.reports.settings import Group, Setting, marked, setting
 
-SIZES = {"cpu": "CPU-sized runs, not the papers' training", "demo": "demonstration runs"}
+SIZES = {"cpu": "CPU-sized runs, not the papers' training", "demo": "Demonstration runs, not the papers' training"}
 
 
 def find_runs(patterns: str, report: Callable[[str], object]) -> list[Result]:

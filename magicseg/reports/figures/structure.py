@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def structure_maps(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -36,3 +37,8 @@ def structure_maps(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         length = seen["sge"][1][0].square().sum(dim=0).sqrt()
         maps["guidance"] = length / length.max().clamp(min=torch.finfo(length.dtype).tiny)
     return maps
+
+
+def resized(picture: Tensor, height: int, width: int) -> Tensor:
+    """Return a map [h, w] on another grid [height, width], bilinearly."""
+    return functional.interpolate(picture[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]

@@ -63,7 +63,7 @@ def line_colours(convs: Iterable[str]) -> dict[str, str]:
 
 def add_note(figure: Figure, text: str) -> None:
     """Write what a reader must know in small letters below a figure."""
-    lines = textwrap.wrap(text, width=int(23 * figure.get_figwidth()))
+    lines = textwrap.wrap(text, width=int(21 * figure.get_figwidth()))
     figure.supxlabel("\n".join(lines), fontsize=6.5, color=GREY, x=0.5, ha="center", linespacing=1.4)
 
 
