@@ -73,11 +73,15 @@ def open_data(config: DictConfig) -> RunData:
 
 
 def fill_in(dataset: DictConfig) -> None:
-    """Set the classes and channels that the configuration leaves to the prepared data."""
-    if dataset.classes is None or dataset.channels is None:
+    """Set what the configuration leaves to the prepared data (null): classes, channels, the digest of the content."""
+    if None in dataset.values():
         manifest = read_prepared(dataset.name, Path(dataset.root))
-        dataset.classes = dataset.classes or list(manifest.classes[1:])
-        dataset.channels = dataset.channels or manifest.cases[0].channels
+        found = {
+            "classes": list(manifest.classes[1:]),
+            "channels": manifest.cases[0].channels,
+            "content": manifest.digest,
+        }
+        dataset.update({key: value for key, value in found.items() if key in dataset and dataset[key] is None})
 
 
 def _open(wanted: DictConfig, classes: ListConfig, allow_missing: bool) -> tuple[Manifest, Split]:

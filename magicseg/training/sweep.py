@@ -40,7 +40,7 @@ def sweep_run(overrides: Sequence[str], config: DictConfig) -> SweepRun:
         config.pop("hydra", None)
     if config.mode == "evaluate":
         return SweepRun(tuple(overrides), config, _finished(config.run))
-    if config.dataset.classes is None or config.dataset.channels is None:
+    if None in config.dataset.values():
         from magicseg.training.data import fill_in  # PyTorch is imported only where it is needed
 
         fill_in(config.dataset)

@@ -1,5 +1,6 @@
 """Surface distances against medpy, MONAI, a brute-force search and exact hand-made answers."""
 
+import itertools
 import math
 
 import numpy as np
@@ -148,6 +149,17 @@ def test_nested_cubes():
 def test_single_voxels_with_spacing():
     found = surface_distances(cube((0, 0, 0), (1, 1, 1), (3, 9, 9)), cube((2, 3, 4), (3, 4, 5), (3, 9, 9)), (6, 4, 3))
     assert found.hd == found.hd95 == found.assd == math.sqrt(12**2 + 12**2 + 12**2)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 0.5, 2.0)], ids=str)
+def test_near_and_far_voxels_at_every_offset(spacing):
+    """Two voxels, once near enough to be looked up and once so far that the tree finds them; rows never wrap around."""
+    for offset in itertools.product(range(-5, 6), repeat=3):
+        prediction, truth = np.zeros((2, 11, 11, 11), bool)
+        truth[5, 5, 5] = prediction[tuple(np.add(offset, 5))] = True
+        found = surface_distances(prediction, truth, spacing)
+        expected = math.sqrt(sum((step * size) ** 2 for step, size in zip(offset, spacing, strict=True)))
+        assert found.to_truth.tolist() == found.to_prediction.tolist() == [expected]
 
 
 def test_the_edge_of_the_image_is_border():

@@ -47,6 +47,18 @@ def test_gradcheck(shared):
     assert torch.autograd.gradcheck(lambda x: edge_modulation(x, shared=shared), x)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_backward_pass_can_be_repeated(shared):
+    """It reuses memory; what it was given and what it saved must stay as they were."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 6, 5, requires_grad=True)
+    y, probe = edge_modulation(x, shared=shared), torch.randn(2, 3, 6, 5)
+    given = probe.clone()
+    first, second = (torch.autograd.grad(y, x, probe, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(probe, given)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [1, 8, 64, 256])
 @pytest.mark.parametrize("shared", [True, False])

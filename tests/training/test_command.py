@@ -39,8 +39,8 @@ def test_the_main_job_is_the_full_recipe():
         (["dataset=acdc", "dataset.root=nowhere"], "prepare_data.py dataset=acdc source="),
     ],
 )
-def test_mistakes_end_with_one_paragraph_and_exit_code_1(arguments, message):
-    result = call("train.py", *arguments)
+def test_mistakes_end_with_one_paragraph_and_exit_code_1(arguments, message, tmp_path):
+    result = call("train.py", *arguments, f"outputs={tmp_path}")
     text = " ".join(result.stderr.split())
     assert result.returncode == 1
     assert text.startswith("Error: ")

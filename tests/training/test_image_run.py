@@ -9,6 +9,8 @@ from PIL import Image
 
 from magicseg.data import prepare
 from magicseg.errors import UserError
+from magicseg.training.data import fill_in
+from magicseg.training.folder import find_folder
 from magicseg.training.run import run, train
 
 TINY = ("backbone.network.width=2", "recipe.epochs=1", "recipe.batch_size=4", "trainer.progress=false")
@@ -75,6 +77,15 @@ def test_the_classes_and_channels_come_from_the_prepared_data(configure):
     assert list(config.dataset.classes) == ["class_1"]
     assert config.dataset.channels == 3
     assert (folder.overlays / "best.png").is_file()
+
+
+def test_two_data_sets_of_ones_own_have_two_run_folders(configure, squares, tmp_path_factory):
+    paths = set()
+    for root in (squares, prepared(tmp_path_factory, train=4, test=2)):
+        config = configure("recipe.size=32", f"dataset.root={root}")
+        fill_in(config.dataset)
+        paths.add(find_folder(config).path)
+    assert len(paths) == 2
 
 
 def test_several_outputs_and_an_edge_map_are_supervised(configure):
