@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: on tiny arrays threads wait for each other
+
 
 import golden_files
 import pytest
