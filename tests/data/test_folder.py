@@ -7,50 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_acdc import write_h5
+from tiny_folder import NAMES, expect_set, mask, picture, read_all, write, write_set
 
 from magicseg.data.sources import folder
 from magicseg.errors import UserError
-
-NAMES = ("a", "b", "c")
-
-
-def picture(seed, size=(6, 8), rgb=False):
-    return np.random.default_rng(seed).integers(0, 256, (*size, 3) if rgb else size, np.uint8)
-
-
-def mask(seed, values=(0, 1), size=(6, 8)):
-    found = np.random.default_rng(100 + seed).choice(np.array(values, np.uint8), size)
-    found.flat[: len(values)] = values
-    return found
-
-
-def write(path, array):
-    """Write an array as the suffix says; NIfTI gets [z, y, x] as (x, y, z)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if ".nii" in path.name:
-        nibabel.save(nibabel.Nifti1Image(array.T, np.diag([1, 2, 3, 1])), path)
-    elif path.suffix == ".npy":
-        np.save(path, array)
-    else:
-        Image.fromarray(array).save(path)
-
-
-def write_set(place, images="images", masks="masks", ending="", values=(0, 1), suffixes=(".png", ".png"), names=NAMES):
-    for seed, name in enumerate(names):
-        write(place / images / f"{name}{suffixes[0]}", picture(seed))
-        write(place / masks / f"{name}{ending}{suffixes[1]}", mask(seed, values))
-
-
-def read_all(place):
-    return {case.name: case.read() for case in folder.find(place).cases}
-
-
-def expect_set(volumes, names=NAMES):
-    assert list(volumes) == list(names)
-    for seed, volume in enumerate(volumes.values()):
-        np.testing.assert_array_equal(volume.image, picture(seed)[np.newaxis])
-        np.testing.assert_array_equal(volume.label, mask(seed)[np.newaxis])
-        assert (volume.image.dtype, volume.label.dtype, volume.spacing) == (np.uint8, np.uint8, None)
 
 
 @pytest.mark.parametrize(
@@ -400,70 +360,3 @@ def test_what_is_ambiguous_or_does_not_fit_is_refused(tmp_path, make, message):
 def test_without_data_the_text_says_how_to_arrange_it(tmp_path, place):
     with pytest.raises(UserError, match=r"Put images into images/ .*dataset=folder source=FOLDER"):
         folder.find(place and tmp_path / place)
-
-
-def write_nuclei(place, name="n", colour=True):
-    write(place / name / "images" / f"{name}.png", picture(3, rgb=colour))
-    for number in range(2):
-        nucleus = np.zeros((6, 8), np.uint8)
-        nucleus[3 * number : 3 * number + 2, 2:6] = 255
-        write(place / name / "masks" / f"{number}.png", nucleus)
-
-
-def test_one_mask_a_nucleus(tmp_path):
-    write_nuclei(tmp_path / "stage1_train")
-    source = folder.find(tmp_path)
-    assert (source.layout, source.classes) == ("one mask a nucleus (rgb)", ("background", "nucleus"))
-    volume = source.cases[0].read()
-    expected = np.repeat([[0] * 8, [0, 0, 1, 1, 1, 1, 0, 0], [0, 0, 2, 2, 2, 2, 0, 0]], 2, axis=0)[[2, 3, 0, 4, 5, 1]]
-    np.testing.assert_array_equal(volume.instances[0], expected)
-    np.testing.assert_array_equal(volume.label[0], expected > 0)
-
-
-def test_nuclei_that_overlap_or_have_no_masks(tmp_path):
-    write_nuclei(tmp_path, "n", colour=False)
-    write_nuclei(tmp_path, "m", colour=False)
-    for path in (tmp_path / "m/masks").iterdir():
-        path.unlink()
-    source = folder.find(tmp_path)
-    assert (source.layout, source.missing) == ("one mask a nucleus (grey)", {"m": "no masks"})
-    write(tmp_path / "n/masks/9.png", np.full((6, 8), 255, np.uint8))
-    with pytest.raises(UserError, match=r"9.png: 16 of its pixels belong to other masks of n.png"):
-        read_all(tmp_path)
-    write(tmp_path / "n/masks/9.png", np.zeros((6, 9), np.uint8))
-    with pytest.raises(UserError, match=r"9.png: the mask has shape \(6, 9\), n.png \(6, 8\)"):
-        read_all(tmp_path)
-
-
-def test_nuclei_beside_pairs_are_two_layouts(tmp_path):
-    write_nuclei(tmp_path)
-    write_set(tmp_path)
-    with pytest.raises(UserError, match="usable data in 2 layouts: one mask a nucleus, images with masks"):
-        folder.find(tmp_path)
-
-
-def test_the_real_nuclei(verification):
-    source = folder.find(verification("dsb2018_sample"))
-    assert (len(source.cases), source.missing, source.layout) == (16, {}, "one mask a nucleus (rgb)")
-    sizes, nuclei = set(), 0
-    for case in source.cases:
-        volume = case.read()
-        assert volume.image.shape == (*volume.label.shape, 3)
-        assert volume.instances.max() == len(np.unique(volume.instances)) - 1 == len(case.files) - 1
-        nuclei += len(case.files) - 1
-        sizes.add(volume.label.shape)
-    assert (nuclei, len(sizes) > 1) == (610, True)
-
-
-def test_the_real_hippocampus(verification):
-    source = folder.find(verification("msd_hippocampus_sample"))
-    assert (len(source.cases), source.missing) == (24, {})
-    assert source.classes == ("background", "class_1", "class_2")
-    types = set()
-    for case in source.cases:
-        volume = case.read()
-        types.add(nibabel.load(case.files[0]).get_data_dtype())
-        assert (volume.image.min(), volume.image.max(), volume.spacing) == (0, 1, (1, 1, 1))
-        assert np.unique(volume.label).tolist() == [0, 1, 2]
-        assert volume.image.shape == nibabel.load(case.files[0]).shape[::-1]
-    assert types == {np.dtype(np.float32), np.dtype(np.uint8)}
