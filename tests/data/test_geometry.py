@@ -88,4 +88,4 @@ def test_the_label_stays_on_its_image(down, right, scale, angle):
     assert (image.dtype, moved.dtype) == (np.float32, np.uint8)
     clear = np.abs(image - 0.5) > 0.49
     np.testing.assert_array_equal(image[clear] > 0.5, moved[clear] == 1)
-    assert moved.sum() == pytest.approx(label.sum() * scale**2, rel=0.1)
+    assert moved.sum() == pytest.approx(label.sum() * scale**2, rel=0.2)  # a small disk on a grid
