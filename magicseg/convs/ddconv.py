@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from magicseg.convs.checks import check_input, pair
 from magicseg.convs.condconv import CondConv2d
+from magicseg.ops.deformable_conv import deformable_conv2d
 from magicseg.ops.per_sample_conv import Padding, Size, mix_kernels, per_sample_conv2d
 
 
@@ -20,11 +21,6 @@ class Sampling(NamedTuple):
     """`[B, 2 * kh * kw, H', W']` in pixels: row and column of the first tap, of the second ..."""
     mask: Tensor | None
     """`[B, kh * kw, H', W']` in (0, 1), or None for 1."""
-
-    def as_one_image(self) -> Sampling:
-        """Return the sampling of one image whose groups of channels are the samples of the batch."""
-        mask = None if self.mask is None else self.mask.flatten(0, 1)[None]
-        return Sampling(self.offset.flatten(0, 1)[None], mask)
 
 
 class DDConv2d(CondConv2d):
@@ -93,12 +89,7 @@ class DDConv2d(CondConv2d):
         """Return `[B, O, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]`."""
         sampling = self.sampling(x)
         kernels = mix_kernels(self.kernels, self._route(x, sampling))
-        if x.shape[0] == 0:  # the image below would have no channels; any kernel gives the empty result
-            kernel = kernels.sum(0)
-            return functional.conv2d(x, kernel, self.bias, self.stride, self.padding, self.dilation, self.groups)
-        # each sample has its own kernel, so the batch becomes the channel groups of one image
-        y = self._sample(x.flatten(0, 1)[None], kernels.flatten(0, 1), sampling.as_one_image())
-        y = y.unflatten(1, (-1, self.out_channels))[0]
+        y = self._sample(x, kernels, sampling, self.groups)
         return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
 
     def sampling(self, x: Tensor) -> Sampling:
@@ -126,18 +117,13 @@ class DDConv2d(CondConv2d):
         x = functional.dropout2d(x, self.routing_dropout, self.training)
         z = functional.conv2d(x, self.routing.weight[:, :, None, None])
         average = z.new_ones(self.num_kernels, 1, *self.kernel_size) / self.kernels[0, 0, 0].numel()
-        return torch.sigmoid(self._sample(z, average, sampling).mean((2, 3)) + self.routing.bias)
+        return torch.sigmoid(self._sample(z, average, sampling, self.num_kernels).mean((2, 3)) + self.routing.bias)
 
-    def _sample(self, x: Tensor, kernels: Tensor, sampling: Sampling) -> Tensor:
-        """Return the deformable convolution of x `[B, C, H, W]`; B * C / kernels.shape[1] groups of channels."""
-        from torchvision.ops import deform_conv2d  # here, because it takes a second that other operators need not wait
-
-        # positions between pixels need at least float32, whatever autocast made of the tensors
-        wide = torch.promote_types(x.dtype, torch.float32)
-        x, offset, weight = x.to(wide), sampling.offset.to(wide), kernels.to(wide)
-        mask = None if sampling.mask is None else sampling.mask.to(wide)
-        y = deform_conv2d(x, offset, weight, None, self.stride, self.padding, self.dilation, mask)
-        return y.to(kernels.dtype)
+    def _sample(self, x: Tensor, kernels: Tensor, sampling: Sampling, groups: int) -> Tensor:
+        """Return the deformable convolution of x `[B, C, H, W]`."""
+        assert not isinstance(self.padding, str)  # the constructor turned words into pixels
+        offset, mask = sampling
+        return deformable_conv2d(x, kernels, offset, mask, self.stride, self.padding, self.dilation, groups)
 
     def extra_repr(self) -> str:
         """Return the convolution's arguments for `repr`."""

@@ -8,7 +8,6 @@ from math import prod
 from typing import Any
 
 import torch
-import torchvision.ops  # noqa: F401  registers torch.ops.torchvision.deform_conv2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
@@ -53,11 +52,9 @@ def _filtered(module: nn.Module) -> tuple[nn.Module, float] | None:
     return None
 
 
-def _deformable_convolution(x: Shape, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
-    """Return the operations: a convolution, and four multiply-adds to interpolate each value that it samples."""
-    batch, outputs, rows, columns = out_shape
-    positions, taps = batch * rows * columns, weight[2] * weight[3]
-    return 2 * positions * taps * (outputs * weight[1] + 4 * x[1])
+def _sampling(*_: Any, out_shape: Shape, **__: Any) -> int:
+    """Return the operations of sampling between pixels: four multiply-adds for each value."""
+    return 2 * 4 * prod(out_shape)
 
 
 def _batch_norm(x: Shape, weight: Shape | None, *_: Any, **__: Any) -> int:
@@ -95,7 +92,7 @@ OVERHEAD: dict[Any, Formula] = {
 """fvcore's rules in evaluation; it counts plain means and other pooling for nothing."""
 
 FORMULAS: dict[Any, Formula] = {
-    torch.ops.torchvision.deform_conv2d: _deformable_convolution,
+    torch.ops.aten.grid_sampler_2d: _sampling,
     **OVERHEAD,
     **{operation.default: formula for operation, formula in OVERHEAD.items()},  # lest the counter take it to pieces
 }

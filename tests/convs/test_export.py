@@ -10,12 +10,9 @@ from magicseg.convs import list_convs, replace_convs
 
 NAMES = list_convs()
 
-BATCH_AS_GROUPS = {"ddconv", "odconv", "weightnet"}
+BATCH_AS_GROUPS = {"odconv", "weightnet"}
 """Operators that run the batch as groups of one convolution, as each sample's kernel is not a mixture of a few
 fixed ones: `torch.export` keeps the number of groups as a symbol, but in ONNX it is a constant of the graph."""
-
-DEFORMABLE = {"ddconv"}
-"""Operators made of torchvision's own deformable convolution, whose groups are the batch too; not tried in ONNX."""
 
 
 def network(name):
@@ -52,19 +49,14 @@ def test_torch_export_takes_every_batch_size(name):
         run = program.module()
         for B in (1, 2, 5):
             assert_same(run(images(B)), model(images(B)))
-    batch_as_groups, deformable = obstacles(program)
-    assert batch_as_groups == (name in BATCH_AS_GROUPS)
-    assert deformable == (name in DEFORMABLE)
+    assert has_batch_as_groups(program) == (name in BATCH_AS_GROUPS)
 
 
-def obstacles(program):
-    """Return whether a convolution's groups are computed from the batch, and whether there are deformable ones."""
+def has_batch_as_groups(program):
+    """Return whether a convolution's groups are computed from the batch."""
     calls = [node for node in program.run_decompositions().graph.nodes if node.op == "call_function"]
-    # the arguments that hold the number of groups, and of groups of offsets
     groups = [node.args[8] for node in calls if node.target is torch.ops.aten.convolution.default]
-    deformable = [node for node in calls if str(node.target).startswith("torchvision.deform_conv2d")]
-    groups += [number for node in deformable for number in node.args[11:13]]
-    return any(isinstance(number, torch.fx.Node) for number in groups), bool(deformable)
+    return any(isinstance(number, torch.fx.Node) for number in groups)
 
 
 def run_onnx(model, x, path, **options):
@@ -87,7 +79,7 @@ def test_onnx_takes_every_batch_size(name, tmp_path):
             assert_same(run(images(B)), model(images(B)))
 
 
-@pytest.mark.parametrize("name", sorted(BATCH_AS_GROUPS - DEFORMABLE))
+@pytest.mark.parametrize("name", sorted(BATCH_AS_GROUPS))
 def test_onnx_takes_the_batch_size_of_the_export(name, tmp_path):
     model = network(name)
     run = run_onnx(model, images(3), tmp_path / "model.onnx")
