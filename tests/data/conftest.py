@@ -1,4 +1,4 @@
-"""The real ACDC, where it is: prepared once, kept in data/verification (which git ignores)."""
+"""What tests of data share: the real sets, kept where they are found in data/verification, and tiny ones."""
 
 import os
 import subprocess
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_acdc import write_official
 
 from magicseg.data import prepare
 from magicseg.data.case import write_case
+from magicseg.data.sources.source import SourceCase
 
 PROJECT = Path(__file__).resolve().parents[2]
 VERIFICATION = PROJECT / "data" / "verification"
@@ -59,3 +61,33 @@ def make_case(tmp_path):
         return write_case(tmp_path, name, name.partition("_")[0], image, label, spacing, 4, {"layout": "made up"})
 
     return make
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Folder with two made-up patients of ACDC."""
+    write_official(tmp_path / "source", 1)
+    write_official(tmp_path / "source", 2)
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Folder to prepare a data set in."""
+    return tmp_path / "prepared"
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Count the cases written, by name; raise KeyboardInterrupt at the name put in ``stop``."""
+    module = sys.modules[prepare.__module__]
+    write, written, stop = module._write, [], []
+
+    def counted(case: SourceCase, **options):
+        if case.name in stop:
+            raise KeyboardInterrupt
+        written.append(case.name)
+        return write(case, **options)
+
+    monkeypatch.setattr(module, "_write", counted)
+    return written, stop

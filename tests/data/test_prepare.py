@@ -1,7 +1,5 @@
 """Preparing: complete or not there, restartable, and honest about what is missing or odd."""
 
-# ruff: noqa: F811  imported fixtures are named again as arguments
-
 import json
 import os
 import pickle
@@ -12,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_acdc import raw_volume, scaled, write_h5_slices, write_official
-from tiny_preparing import NAMES, go, pack, reads, root, source  # noqa: F401  fixtures among them
+from tiny_preparing import NAMES, go
 from tiny_sources import SOURCES
 
 from magicseg.data import Manifest, load_case, load_instances, prepare, read_prepared
@@ -20,8 +18,6 @@ from magicseg.data.prepare import verify_prepared
 from magicseg.data.sources import FORMATS
 from magicseg.data.sources.source import DatasetFormat, Source, SourceCase, Volume
 from magicseg.errors import UserError
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
 
 
 def test_prepared_form_is_complete_and_true_to_the_source(source, root):

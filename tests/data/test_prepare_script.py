@@ -1,7 +1,5 @@
 """Archives as sources, and the command: python scripts/prepare_data.py."""
 
-# ruff: noqa: F811  imported fixtures are named again as arguments
-
 import runpy
 import shutil
 import sys
@@ -9,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tiny_acdc import write_h5_volumes
-from tiny_preparing import NAMES, go, pack, reads, root, source  # noqa: F401  fixtures among them
+from tiny_preparing import NAMES, go, pack
 
 from magicseg.data import archives, prepare
 from magicseg.errors import UserError
