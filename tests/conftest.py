@@ -7,7 +7,6 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before PyTorch: on tiny arrays threads wait for each other
 
-
 import golden_files
 import pytest
 from command_line import TINY, configuration
