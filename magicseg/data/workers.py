@@ -15,7 +15,7 @@ from typing import TypeVar
 from magicseg.errors import UserError
 
 MOST = 8
-WORTH_A_WORKER = 100  # items: a process takes about two seconds to start
+WORTH_A_WORKER = 100  # items: a process takes about half a second to start
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

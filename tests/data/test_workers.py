@@ -30,6 +30,12 @@ def test_few_items_need_no_process(monkeypatch):
     assert list(work(abs, [-1], 8)) == [1]
 
 
+def test_preparing_and_its_processes_do_without_pytorch():
+    script = "import magicseg.data.prepare, sys; print({'torch', 'matplotlib', 'pandas'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "set()"
+
+
 @pytest.mark.parametrize("count", [0, -1])
 def test_less_than_one_worker_is_refused(count):
     with pytest.raises(UserError, match=f"workers={count}: allowed are whole numbers from 1"):
