@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import shutil
 import zipfile
@@ -148,6 +149,15 @@ def test_a_member_that_is_no_array_is_refused(tmp_path, case):
         archive.writestr("image.npy", bytes(100))
         archive.writestr("label.npy", bytes(100))
     with pytest.raises(UserError, match="does not hold the values that were prepared"):
+        load_case(tmp_path, case)
+
+
+def test_a_member_with_a_broken_header_is_refused(tmp_path, case):
+    file = io.BytesIO()
+    np.save(file, IMAGE)
+    with zipfile.ZipFile(tmp_path / case.file, "w") as archive:
+        archive.writestr("image.npy", file.getvalue().replace(b"(3, ", b"((3,"))
+    with pytest.raises(UserError, match="damaged or no npz file"):
         load_case(tmp_path, case)
 
 

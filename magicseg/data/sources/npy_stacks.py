@@ -97,7 +97,7 @@ def _open(path: Path) -> NDArray[np.uint8]:
 def _load(path: Path, **options: Any) -> NDArray[Any]:
     try:
         array = np.load(path, allow_pickle=False, **options)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
+    except Exception as error:  # on wrong bytes, NumPy raises nearly every kind
         raise UserError(f"{path} is damaged or no npy file ({error}). Copy or make it again.") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path} is no npy file but an archive of several arrays.")
