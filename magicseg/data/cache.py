@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,10 @@ class SliceCache:
         record = stored.read(number) if isinstance(stored, Stored) else stored[number].copy()
         return record["image"], record["label"]
 
-    def without_memory(self) -> SliceCache:
-        """Return the same for another process, without the slices that are kept in memory."""
-        other = SliceCache(self.root, self.form, self.make)
-        other._stored = {content: stored for content, stored in self._stored.items() if isinstance(stored, Stored)}
-        return other
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the slices that are kept in memory behind when another process gets its copy."""
+        stored = {content: stored for content, stored in self._stored.items() if isinstance(stored, Stored)}
+        return {**self.__dict__, "_stored": stored}
 
     def _open(self, case: Case) -> Stored | Records:
         path = self.root / "cache" / self.form / f"{case.content}.slices"

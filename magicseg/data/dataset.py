@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -56,11 +55,6 @@ class SliceDataset(Dataset[tuple[Tensor, Tensor]]):
         image, label = self._augment(self._slice(index), generator(self.seed, "augment", epoch, index))
         image, label = self.preprocessing.to_network(image), np.ascontiguousarray(label, np.int64)
         return torch.from_numpy(image), torch.from_numpy(label)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave slices that are kept in memory behind when a worker process gets its copy."""
-        caches = {"_original": self._original.without_memory(), "_resized": self._resized.without_memory()}
-        return {**self.__dict__, **caches}
 
     def _slice(self, index: int) -> Slice:
         position, number = self._slices[index]
