@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -27,3 +27,8 @@ def choose(kind: str, name: str, allowed: Iterable[str]) -> str:
     if name not in options:
         raise UserError(f"Unknown {kind} {name!r}. {nearest(name, options)}")
     return name
+
+
+def shortened(names: Sequence[str], most: int = 12) -> str:
+    """Return the names in a row, no more than ``most`` of them, as in ``a, b and 7 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

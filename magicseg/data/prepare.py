@@ -19,7 +19,7 @@ from magicseg.data.sources import FORMATS
 from magicseg.data.sources.source import Source, SourceCase, Volume
 from magicseg.data.splits import slices_per_subject
 from magicseg.data.workers import work
-from magicseg.errors import UserError, choose
+from magicseg.errors import UserError, choose, shortened
 from magicseg.files import sha256, write_text
 
 PROGRESS = "progress.jsonl"  # the cases finished so far, one a line; gone once the manifest is written
@@ -92,7 +92,7 @@ def _find(dataset: str, folder: Path | None, source: Path | None, allow_missing:
     names = [case.name.lower() for case in found.cases]
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
-        raise UserError(f"{source} ({found.layout}) gives several cases the same name: {_shortened(twice)}.")
+        raise UserError(f"{source} ({found.layout}) gives several cases the same name: {shortened(twice)}.")
     return found
 
 
@@ -201,15 +201,11 @@ def _describe_missing(dataset: str, source: Path | None, found: Source) -> str:
     reasons: dict[str, list[str]] = {}
     for name, reason in found.missing.items():
         reasons.setdefault(reason, []).append(name)
-    listed = "; ".join(f"{reason}: {_shortened(names)}" for reason, names in reasons.items())
+    listed = "; ".join(f"{reason}: {shortened(names)}" for reason, names in reasons.items())
     return (
         f"{source} ({found.layout}) lacks {len(found.missing)} of the {len(found.missing) + len(found.cases)} cases of "
         f"{dataset}: {listed}. Complete the folder, or set allow_missing=true to prepare the others."
     )
-
-
-def _shortened(names: list[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _summary(manifest: Manifest, root: Path, already: bool) -> str:

@@ -12,9 +12,9 @@ from magicseg.data.case import Case
 from magicseg.data.findings import Finding, times
 from magicseg.data.manifest import Manifest
 from magicseg.data.thumbnails import COLOURS, thumbnail
+from magicseg.errors import shortened
 
 MOST_PICTURES, MOST_ODD = 100, 80  # pictures in all, and of cases with findings
-MOST_NAMES = 12
 
 _STYLE = """
 :root { --ink: #1d2733; --soft: #5b6875; --line: #dde3e9; --ground: #f6f8fa; --card: #fff; --warn: #b45309; }
@@ -79,9 +79,7 @@ def page(manifest: Manifest, root: Path, totals: dict[str, str], findings: list[
 
 
 def _item(finding: Finding) -> str:
-    names = ", ".join(finding.cases[:MOST_NAMES])
-    more = f" and {len(finding.cases) - MOST_NAMES} more" if len(finding.cases) > MOST_NAMES else ""
-    return f"<li>{escape(f'{finding.text}: {names}{more}' if names else finding.text)}</li>"
+    return f"<li>{escape(f'{finding.text}: {shortened(finding.cases)}' if finding.cases else finding.text)}</li>"
 
 
 def _galleries(manifest: Manifest, root: Path, odd: dict[str, list[str]]) -> list[str]:

@@ -13,7 +13,7 @@ import yaml
 
 from magicseg.data.case import Case
 from magicseg.data.manifest import Manifest
-from magicseg.errors import UserError, choose
+from magicseg.errors import UserError, choose, shortened
 from magicseg.seeding import generator
 
 PARTS = ("train", "val", "test")
@@ -60,7 +60,7 @@ def split_cases(manifest: Manifest, dataset: str, split: str, allow_missing: boo
     if found.missing and not allow_missing:
         raise UserError(
             f"The split {split} of {dataset} names {len(found.missing)} subjects or cases that the prepared data "
-            f"lacks: {_shortened(found.missing)}. Complete the source and prepare it again, or leave them out: "
+            f"lacks: {shortened(found.missing)}. Complete the source and prepare it again, or leave them out: "
             "allow_missing=true."
         )
     if not any((found.train, found.val, found.test)):
@@ -129,10 +129,6 @@ def _targets(count: int, ratio: list[int]) -> dict[str, int]:
     """Return the number of cases of each part; train and val are rounded down."""
     train, val = (count * share // sum(ratio) for share in ratio[:2])
     return {"train": train, "val": val, "test": count - train - val}
-
-
-def _shortened(names: list[str], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 _RULES = {"subjects": _by_subjects, "parts": _by_parts, "fold": _by_fold, "ratio": _by_ratio}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from magicseg.errors import UserError
+from magicseg.errors import UserError, shortened
 
 Key = TypeVar("Key")
 
@@ -52,10 +52,9 @@ def gaps(numbers: Iterable[int], first: int) -> list[int]:
     return sorted(set(range(first, max(present, default=first) + 1)) - present)
 
 
-def missing_slices(absent: list[int], most: int = 12) -> str:
+def missing_slices(absent: list[int]) -> str:
     """Return the reason why a case with ``absent`` slices cannot be read."""
-    more = f" and {len(absent) - most} more" if len(absent) > most else ""
-    return f"no slice {', '.join(map(str, absent[:most]))}{more}"
+    return f"no slice {shortened(list(map(str, absent)))}"
 
 
 def case_name(text: str) -> str:
