@@ -30,19 +30,24 @@ class Split:
 
 
 @cache
-def _facts() -> dict[str, Any]:
+def _all_facts() -> dict[str, Any]:
     facts: dict[str, Any] = yaml.safe_load(resources.files("magicseg.data").joinpath("splits.yaml").read_text())
+    return facts
+
+
+def _facts(dataset: str) -> dict[str, Any]:
+    facts: dict[str, Any] = _all_facts()[choose("data set", dataset, _all_facts())]
     return facts
 
 
 def list_splits(dataset: str) -> list[str]:
     """Return the names of a data set's splits."""
-    return list(_facts()[choose("data set", dataset, _facts())]["splits"])
+    return list(_facts(dataset)["splits"])
 
 
 def slices_per_subject(dataset: str) -> dict[str, int]:
     """Return how many slices each subject must have, all its cases together; empty where this is not known."""
-    facts = _facts()[choose("data set", dataset, _facts())]
+    facts = _facts(dataset)
     return {facts["subject"].format(number): slices for number, slices in facts.get("slices_per_subject", {}).items()}
 
 
@@ -53,7 +58,7 @@ def split_cases(manifest: Manifest, dataset: str, split: str, allow_missing: boo
         UserError: unknown data set or split; the split names cases that the prepared data lacks and ``allow_missing``
             is false; or the prepared data does not tell what the split goes by.
     """
-    facts = _facts()[choose("data set", dataset, _facts())]
+    facts = _facts(dataset)
     rule = facts["splits"][choose(f"split of {dataset}", split, facts["splits"])]
     kind = next(kind for kind in _RULES if kind in rule)
     found = _RULES[kind](manifest, facts, rule)
