@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -89,9 +90,8 @@ def _find(dataset: str, folder: Path | None, source: Path | None, allow_missing:
     found = FORMATS[dataset].find(folder)
     if not found.cases or (found.missing and not allow_missing):
         raise UserError(_describe_missing(dataset, source, found))
-    names = [case.name.lower() for case in found.cases]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
+    names = Counter(case.name.lower() for case in found.cases)
+    if twice := sorted(name for name, count in names.items() if count > 1):
         raise UserError(f"{source} ({found.layout}) gives several cases the same name: {shortened(twice)}.")
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def _names(files: Files, count: int) -> tuple[list[str], list[str]]:
         return [f"conic_{position:04d}" for position in range(count)], [note]
     path = files["patch_info.csv"]
     names = [case_name(row[0].strip()) for row in _rows(path, count, columns=1)]
-    if twice := sorted(name for name in set(names) if names.count(name) > 1):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise UserError(f"{path}: {', '.join(twice[:8])} named more than once; each patch needs its own name.")
     return names, []
 
