@@ -182,6 +182,25 @@ def test_both_layouts_in_one_folder_are_refused(tmp_path):
         acdc.find(tmp_path)
 
 
+@pytest.mark.parametrize("write", [write_official])
+def test_files_that_are_there_twice_are_refused(tmp_path, write):
+    write(tmp_path / "a", 1)
+    write(tmp_path / "b", 1)
+    with pytest.raises(UserError, match=r"/a/.*patient001_frame.* and .*/b/.*patient001_frame.* are both there"):
+        acdc.find(tmp_path)
+
+
+def test_folders_called_as_their_file_do_no_harm(tmp_path):
+    """Some copies of the official files have one: patient001_frame01.nii/patient001_frame01.nii."""
+    write_official(tmp_path, 1)
+    for path in list(tmp_path.rglob("*_frame*.nii.gz")):
+        inner = path.with_suffix("") / path.with_suffix("").name
+        inner.parent.mkdir()
+        inner.write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    np.testing.assert_array_equal(read_all(tmp_path)["patient001_frame01"].image, scaled(raw_volume(10)[0]))
+
+
 def refuses(folder, name, message):
     """Expect that reading the first case fails with a text that names the file."""
     with pytest.raises(UserError, match=rf"{re.escape(name)}.*{message}"):

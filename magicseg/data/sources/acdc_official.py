@@ -12,6 +12,7 @@ import numpy as np
 
 from magicseg.data.case import check_arrays
 from magicseg.data.sources.arrays import scaled
+from magicseg.data.sources.layouts import enter
 from magicseg.data.sources.nifti import read_nifti
 from magicseg.data.sources.source import Source, SourceCase, Volume
 
@@ -26,8 +27,9 @@ def index(folder: Path) -> dict[str, Frames]:
     """Return the frames of each patient found below ``folder``."""
     patients: dict[str, Frames] = defaultdict(lambda: defaultdict(dict))
     for path in sorted(folder.rglob("patient*.nii*")):
-        if match := _NAME.fullmatch(path.name):
-            patients[match[1]][int(match[2])]["label" if match[3] else "image"] = path
+        match = _NAME.fullmatch(path.name)
+        if match and path.is_file():  # some copies have a folder of the same name around each file
+            enter(patients[match[1]][int(match[2])], "label" if match[3] else "image", path)
     return dict(patients)
 
 
