@@ -182,7 +182,7 @@ def test_both_layouts_in_one_folder_are_refused(tmp_path):
         acdc.find(tmp_path)
 
 
-@pytest.mark.parametrize("write", [write_official])
+@pytest.mark.parametrize("write", [write_official, write_h5_volumes, write_h5_slices])
 def test_files_that_are_there_twice_are_refused(tmp_path, write):
     write(tmp_path / "a", 1)
     write(tmp_path / "b", 1)

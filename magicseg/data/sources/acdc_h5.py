@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicseg.data.case import check_arrays
-from magicseg.data.sources.arrays import check_axes, open_arrays, read_arrays, stack_slices
-from magicseg.data.sources.layouts import gaps, missing_slices
+from magicseg.data.sources.arrays import check_axes, open_arrays, read_arrays
+from magicseg.data.sources.case_files import CaseFiles, read_files
 from magicseg.data.sources.source import Source, SourceCase, Volume
 
 LAYOUT = "SSL4MIS h5"
@@ -25,34 +24,24 @@ PATIENTS, NUM_CLASSES = 100, 4
 _NAME = re.compile(r"(patient\d{3}_frame\d{2})(?:_slice_(\d+))?")
 
 
-@dataclass
-class Files:
-    """The files of one case: its volume, its slices by number."""
-
-    volume: Path | None = None
-    slices: dict[int, Path] = field(default_factory=dict)
-
-
-def index(folder: Path) -> dict[str, Files]:
+def index(folder: Path) -> dict[str, CaseFiles]:
     """Return the h5 files of each case found below ``folder``."""
-    found: dict[str, Files] = defaultdict(Files)
+    found: dict[str, CaseFiles] = defaultdict(CaseFiles)
     for path in sorted(folder.rglob("patient*.h5")):
-        match = _NAME.fullmatch(path.stem)
-        if match and match[2]:
-            found[match[1]].slices[int(match[2])] = path
-        elif match:
-            found[match[1]].volume = path
+        if match := _NAME.fullmatch(path.stem):
+            found[match[1]].enter(match[2], path)
     return dict(found)
 
 
-def find(folder: Path, files: dict[str, Files]) -> Source:
+def find(folder: Path, files: dict[str, CaseFiles]) -> Source:
     """Return the cases of patients 1 to 100: volumes as they are, or stacked from slices without a gap."""
     volumes, slices = _named_in_lists(folder)
     cases, missing = [], {}
     for number in range(1, PATIENTS + 1):
         for name in (f"patient{number:03d}_frame01", f"patient{number:03d}_frame02"):
-            of_case = files.get(name, Files())
-            if problem := _problem(of_case, slices[name]):
+            of_case = files.get(name, CaseFiles())
+            first = min({1, *slices[name], *of_case.slices})
+            if problem := of_case.problem(first, slices[name]):
                 missing[name] = problem
             else:
                 cases.append(_case(name, of_case))
@@ -71,30 +60,18 @@ def _named_in_lists(folder: Path) -> tuple[set[str], dict[str, set[int]]]:
     return volumes, slices
 
 
-def _problem(files: Files, named: set[int]) -> str | None:
-    if files.volume:
-        return None
-    if not files.slices:
-        return "neither a volume nor slices are there"
-    known = named | set(files.slices)
-    absent = sorted(set(gaps(known, min(1, *known))) | (named - set(files.slices)))
-    return missing_slices(absent) if absent else None
+def _case(name: str, files: CaseFiles) -> SourceCase:
+    read_case = partial(read, files.paths, files.volume is not None)
+    return SourceCase(name, name.partition("_")[0], files.paths, "acdc h5 1", read_case)
 
 
-def _case(name: str, files: Files) -> SourceCase:
-    paths = (files.volume,) if files.volume else tuple(files.slices[number] for number in sorted(files.slices))
-    read = partial(read_volume, paths[0]) if files.volume else partial(read_slices, paths)
-    return SourceCase(name, name.partition("_")[0], paths, "acdc h5 1", read)
+def read(paths: tuple[Path, ...], is_volume: bool) -> Volume:
+    """Return the case whose volume, or whose slices in order, are ``paths``.
 
-
-def read_volume(path: Path) -> Volume:
-    """Return the volume of one h5 file."""
-    return Volume(*_read(path, ndim=3))
-
-
-def read_slices(paths: tuple[Path, ...]) -> Volume:
-    """Return the volume whose slices are ``paths``, in their order."""
-    return Volume(*stack_slices(paths, partial(_read, ndim=2)))
+    Raises:
+        UserError: a file is damaged, or what it holds is not fit for the prepared form.
+    """
+    return Volume(*read_files(paths, is_volume, _read))
 
 
 def _read(path: Path, ndim: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -105,14 +82,14 @@ def _read(path: Path, ndim: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]
 
 
 def _list_notes(
-    files: dict[str, Files], volumes: set[str], slices: dict[str, set[int]], available: set[str]
+    files: dict[str, CaseFiles], volumes: set[str], slices: dict[str, set[int]], available: set[str]
 ) -> list[str]:
     """Say which files the lists name and the folder does not hold, and what became of them."""
-    absent_volumes = sorted(name for name in volumes if not files.get(name, Files()).volume)
+    absent_volumes = sorted(name for name in volumes if not files.get(name, CaseFiles()).volume)
     absent_slices = [
         (name, number)
         for name in sorted(slices)
-        for number in sorted(slices[name] - set(files.get(name, Files()).slices))
+        for number in sorted(slices[name] - set(files.get(name, CaseFiles()).slices))
     ]
     if not absent_volumes and not absent_slices:
         return []
@@ -127,7 +104,7 @@ def _list_notes(
     ]
 
 
-def _depth(files: Files) -> int:
+def _depth(files: CaseFiles) -> int:
     if files.volume is None:
         return len(files.slices)
     with open_arrays(files.volume) as file:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from magicseg.data.case import check_arrays
-from magicseg.data.sources.arrays import Pair, check_axes, read_arrays, scaled, stack_slices
-from magicseg.data.sources.layouts import enter, gaps, missing_slices
+from magicseg.data.sources.arrays import Pair, check_axes, read_arrays, scaled
+from magicseg.data.sources.case_files import CaseFiles, read_files
 from magicseg.data.sources.source import Source, SourceCase, Volume
 
 LAYOUT = "MT-UNet npz"
@@ -23,31 +23,29 @@ PATIENTS, NUM_CLASSES = 100, 4
 PHASES = ("ED", "ES")
 KEYS = (("img", "label"), ("image", "label"))
 _NAME = re.compile(r"case_(\d{3})_(?:slice(ED|ES)_(\d+)|volume_(ED|ES))\.npz")
-_VOLUME = -1  # stands for the number of a slice where the file holds all of them
-
-Files = dict[int, Path]  # number of the slice, or _VOLUME -> file
 
 
-def index(folder: Path) -> dict[str, Files]:
+def index(folder: Path) -> dict[str, CaseFiles]:
     """Return the npz files of each case found below ``folder``."""
-    found: dict[str, Files] = defaultdict(dict)
+    found: dict[str, CaseFiles] = defaultdict(CaseFiles)
     for path in sorted(folder.rglob("case_*.npz")):
         if match := _NAME.fullmatch(path.name):
             patient, phase, number, whole = match.groups()
-            enter(found[_case_name(int(patient), phase or whole)], int(number) if number else _VOLUME, path)
+            found[_case_name(int(patient), phase or whole)].enter(number, path)
     return dict(found)
 
 
-def find(files: dict[str, Files]) -> Source:
+def find(files: dict[str, CaseFiles]) -> Source:
     """Return the cases of patients 1 to 100: volumes as they are, or stacked from slices without a gap."""
     cases, missing = [], {}
     for number in range(1, PATIENTS + 1):
         for phase in PHASES:
             name = _case_name(number, phase)
-            if problem := _problem(files.get(name, {})):
+            of_case = files.get(name, CaseFiles())
+            if problem := of_case.problem():
                 missing[name] = problem
             else:
-                cases.append(_case(name, phase, files[name]))
+                cases.append(_case(name, phase, of_case))
     return Source(LAYOUT, cases, missing)
 
 
@@ -55,19 +53,9 @@ def _case_name(patient: int, phase: str) -> str:
     return f"patient{patient:03d}_frame{PHASES.index(phase) + 1:02d}"
 
 
-def _problem(files: Files) -> str | None:
-    if not files:
-        return "neither a volume nor slices are there"
-    absent = [] if _VOLUME in files else gaps(files, first=0)
-    return missing_slices(absent) if absent else None
-
-
-def _case(name: str, phase: str, files: Files) -> SourceCase:
-    whole = _VOLUME in files
-    paths = (files[_VOLUME],) if whole else tuple(files[number] for number in sorted(files))
-    return SourceCase(
-        name, name.partition("_")[0], paths, "acdc mtunet 1", partial(read, paths, whole), {"phase": phase}
-    )
+def _case(name: str, phase: str, files: CaseFiles) -> SourceCase:
+    read_case = partial(read, files.paths, files.volume is not None)
+    return SourceCase(name, name.partition("_")[0], files.paths, "acdc mtunet 1", read_case, {"phase": phase})
 
 
 def read(paths: tuple[Path, ...], is_volume: bool) -> Volume:
@@ -78,7 +66,7 @@ def read(paths: tuple[Path, ...], is_volume: bool) -> Volume:
     Raises:
         UserError: a file is damaged, or what it holds is not fit for the prepared form.
     """
-    image, label = _read(paths[0], ndim=3) if is_volume else stack_slices(paths, partial(_read, ndim=2))
+    image, label = read_files(paths, is_volume, _read)
     where = paths[0] if is_volume else f"{paths[0]} and the slices after it"
     if not 0 <= image.min() <= image.max() <= 1:
         image = scaled(image, where)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicseg.data.case import check_arrays
-from magicseg.data.sources.arrays import (
-    Pair,
-    check_axes,
-    check_numbers,
-    names_of,
-    open_arrays,
-    read_arrays,
-    stack_slices,
-)
-from magicseg.data.sources.layouts import enter, gaps, missing_slices
+from magicseg.data.sources.arrays import Pair, check_axes, check_numbers, names_of, open_arrays, read_arrays
+from magicseg.data.sources.case_files import CaseFiles, read_files
 from magicseg.data.sources.source import Source, SourceCase, Volume
 from magicseg.data.sources.synapse_labels import ORGANS, to_organs
 
@@ -34,37 +25,21 @@ KEYS = (("image", "label"), ("data", "seg"), ("img", "label"))
 _NAME = re.compile(r"(case\d{4})(?:_slice(\d+))?(?:\.npy)?\.(?:npz|h5)")
 
 
-@dataclass
-class Files:
-    """The files of one case: its volume, its slices by number."""
-
-    volume: dict[str, Path] = field(default_factory=dict)
-    slices: dict[int, Path] = field(default_factory=dict)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files to read: the volume, or the slices in order."""
-        return tuple(self.volume.values()) or tuple(self.slices[number] for number in sorted(self.slices))
-
-
-def index(folder: Path) -> dict[str, Files]:
+def index(folder: Path) -> dict[str, CaseFiles]:
     """Return the files of each case found below ``folder``."""
-    found: dict[str, Files] = defaultdict(Files)
+    found: dict[str, CaseFiles] = defaultdict(CaseFiles)
     for path in sorted(path for path in folder.rglob("case*") if path.suffix in (".npz", ".h5")):
-        match = _NAME.fullmatch(path.name)
-        if match and match[2]:
-            enter(found[match[1]].slices, int(match[2]), path)
-        elif match:
-            enter(found[match[1]].volume, "volume", path)
+        if match := _NAME.fullmatch(path.name):
+            found[match[1]].enter(match[2], path)
     return dict(found)
 
 
-def find(files: dict[str, Files], wanted: list[str], order: str) -> Source:
+def find(files: dict[str, CaseFiles], wanted: list[str], order: str) -> Source:
     """Return the ``wanted`` cases, whose labels follow ``order``: volumes as they are, or stacked from all slices."""
     cases, missing = [], {}
     for name in wanted:
-        of_case = files.get(name, Files())
-        if problem := _problem(of_case):
+        of_case = files.get(name, CaseFiles())
+        if problem := of_case.problem():
             missing[name] = problem
         else:
             cases.append(_case(name, of_case, order))
@@ -73,23 +48,14 @@ def find(files: dict[str, Files], wanted: list[str], order: str) -> Source:
     return Source(f"{LAYOUT}, labels in {order} order", cases, missing, notes)
 
 
-def _problem(files: Files) -> str | None:
-    if not files.paths:
-        return "neither a volume nor slices are there"
-    absent = [] if files.volume else gaps(files.slices, first=0)
-    return missing_slices(absent) if absent else None
-
-
-def _case(name: str, files: Files, order: str) -> SourceCase:
-    read_case = partial(read, files.paths, bool(files.volume), order)
+def _case(name: str, files: CaseFiles, order: str) -> SourceCase:
+    read_case = partial(read, files.paths, files.volume is not None, order)
     return SourceCase(name, name, files.paths, f"synapse arrays 1 {order}", read_case)
 
 
-def read_label(files: Files) -> NDArray[Any]:
+def read_label(files: CaseFiles) -> NDArray[Any]:
     """Return the label of a case as it is numbered in its files, [D, H, W]; slices that lack are left out."""
-    if files.volume:
-        return _label(files.volume["volume"], ndim=3)
-    return stack_slices(files.paths, lambda path: (_label(path, ndim=2),) * 2)[1]
+    return read_files(files.paths, files.volume is not None, lambda path, ndim: (_label(path, ndim),) * 2)[1]
 
 
 def _label(path: Path, ndim: int) -> NDArray[Any]:
@@ -105,7 +71,7 @@ def read(paths: tuple[Path, ...], is_volume: bool, order: str) -> Volume:
     Raises:
         UserError: a file is damaged, or its image is not scaled to [0, 1], or its labels do not follow ``order``.
     """
-    image, label = _read(paths[0], ndim=3) if is_volume else stack_slices(paths, partial(_read, ndim=2))
+    image, label = read_files(paths, is_volume, _read)
     where = paths[0] if is_volume else f"{paths[0]} and the slices after it"
     organs = to_organs(label, order, where)
     check_arrays(image, organs, len(ORGANS) + 1, where)
