@@ -141,9 +141,8 @@ def load_case(root: Path, case: Case) -> tuple[Image, Label]:
     Raises:
         UserError: the file is missing, damaged, or does not hold what was prepared.
     """
-    arrays = _load_arrays(root, case)
-    label = arrays["label"]
-    return arrays["image"], np.minimum(label, 1) if case.merged else label
+    image, label, _ = load_all(root, case)
+    return image, label
 
 
 def load_instances(root: Path, case: Case) -> Instances | None:
@@ -152,11 +151,17 @@ def load_instances(root: Path, case: Case) -> Instances | None:
     Raises:
         UserError: the file is missing, damaged, or does not hold what was prepared.
     """
-    return None if case.instances is None else _load_arrays(root, case)["instances"]
+    return None if case.instances is None else load_all(root, case)[2]
 
 
-def _load_arrays(root: Path, case: Case) -> Arrays:
-    """Return the arrays that were written: their hash is that of arrays which have passed the checks."""
+def load_all(root: Path, case: Case) -> tuple[Image, Label, Instances | None]:
+    """Return image, label and instances of a case as ``load_case`` and ``load_instances`` do, reading its file once.
+
+    The arrays are those that were written: their hash is that of arrays which have passed the checks.
+
+    Raises:
+        UserError: the file is missing, damaged, or does not hold what was prepared.
+    """
     path = root / case.file
     arrays = _read_arrays(path)
     if not _is_of(case, arrays):
@@ -164,7 +169,8 @@ def _load_arrays(root: Path, case: Case) -> Arrays:
             f"{path} does not hold the values that were prepared: it has been changed or replaced. "
             "Delete it and prepare the data again; only this case will be written."
         )
-    return arrays
+    label = arrays["label"]
+    return arrays["image"], np.minimum(label, 1) if case.merged else label, arrays.get("instances")
 
 
 def _read_arrays(path: Path) -> Arrays:
