@@ -163,7 +163,7 @@ def changed(array, value, kind=None):
 
 
 UNIT = scaled(IMAGE)
-H5, NPZ = "data/patient001_frame01.h5", "test/case_001_volume_ED.npz"
+H5, NPZ = "data/patient001_frame01.h5", "ACDC/test/case_001_volume_ED.npz"
 PAIRS = {
     "NaN": (changed(UNIT, np.nan), LABEL, "NaN or infinite"),
     "infinity": (changed(UNIT, np.inf), LABEL, "NaN or infinite"),

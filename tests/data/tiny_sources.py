@@ -5,7 +5,7 @@ import csv
 import nibabel
 import numpy as np
 from PIL import Image
-from tiny_acdc import raw_volume, scaled, write_h5_volumes, write_official
+from tiny_acdc import raw_volume, write_h5_volumes, write_mtunet, write_official
 
 SIDE = 24
 
@@ -42,13 +42,6 @@ def write_volumes(folder, suffix):
         save(folder / f"masks/case{number}{suffix}", label)
 
 
-def write_mtunet(folder):
-    for phase, seed in (("ED", 0), ("ES", 1)):
-        image, label = raw_volume(seed)
-        (folder / "test").mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / f"test/case_001_volume_{phase}.npz", img=scaled(image), label=label)
-
-
 def write_conic(folder):
     instances = np.zeros((2, 256, 256), np.uint16)
     instances[0, 100:120, 100:120], instances[0, 150:160, 60:90] = 3, 17
@@ -77,18 +70,10 @@ def write_glas(folder):
         save(folder / f"{name}_anno.bmp", disc(5))
 
 
-def write_both_official(folder):
-    write_official(folder, 1)
-
-
-def write_both_h5(folder):
-    write_h5_volumes(folder, 1)
-
-
 SOURCES = {  # kind -> (data set, writer)
-    "h5": ("acdc", write_both_h5),
-    "npz": ("acdc", write_mtunet),
-    "nii.gz": ("acdc", write_both_official),
+    "h5": ("acdc", lambda folder: write_h5_volumes(folder, 1)),
+    "npz": ("acdc", lambda folder: write_mtunet(folder, 1, whole=True)),
+    "nii.gz": ("acdc", lambda folder: write_official(folder, 1)),
     "nii": ("folder", lambda folder: write_volumes(folder, ".nii")),
     "npy stacks": ("conic", write_conic),
     "npy": ("folder", lambda folder: write_volumes(folder, ".npy")),
