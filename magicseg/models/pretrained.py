@@ -53,7 +53,7 @@ def _published(timm_name: str) -> PretrainedCfg:
 def _download(timm_name: str) -> Weights:
     facts = _published(timm_name)
     try:
-        return load_state_dict_from_hf(str(facts.hf_hub_id))
+        return load_state_dict_from_hf(str(facts.hf_hub_id), weights_only=True)
     except Exception as error:  # what fails on the way to the network has no common type
         or_url = f" (or {facts.url})" if facts.url else ""
         raise ValueError(
@@ -66,7 +66,7 @@ def _download(timm_name: str) -> Weights:
 
 def _read(path: str) -> Weights:
     try:
-        weights = load_state_dict(path, use_ema=False)
+        weights = load_state_dict(path, use_ema=False, weights_only=True)  # timm 1.0.15 would run a file's code
     except FileNotFoundError as error:
         raise ValueError(f"pretrained={path}: there is no such file.") from error
     except Exception as error:  # torch and safetensors raise many kinds

@@ -1,11 +1,13 @@
 import re
 import socket
+from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.models import load_state_dict
 from torch import nn
 
 from magicseg.models.pretrained import load_pretrained
@@ -58,13 +60,14 @@ def test_old_files_do_not_count_batches(tmp_path, weights):
 def test_true_takes_what_the_hub_gives_and_draws_nothing(monkeypatch, weights):
     asked = []
     monkeypatch.setattr(
-        "magicseg.models.pretrained.load_state_dict_from_hf", lambda name: asked.append(name) or dict(weights)
+        "magicseg.models.pretrained.load_state_dict_from_hf",
+        lambda name, weights_only: asked.append((name, weights_only)) or dict(weights),
     )
     network = encoder()
     state = torch.get_rng_state()
     load_pretrained(network, NAME, True)
     assert_loaded(network, weights)
-    assert asked == ["timm/resnet18.tv_in1k"]
+    assert asked == [("timm/resnet18.tv_in1k", True)]
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -124,6 +127,24 @@ def test_files_that_are_no_weights(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="holds more than weights"):
         load_pretrained(encoder(), NAME, str(tmp_path / "other.pth"))
+
+
+class Touches:
+    """Loading it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_file_runs_no_code_even_if_timm_allows_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(load_state_dict, "__defaults__", (True, "cpu", False))  # as in timm 1.0.15
+    torch.save({"weight": Touches(tmp_path / "touched")}, tmp_path / "code.pth")
+    with pytest.raises(ValueError, match="is not a file of weights"):
+        load_pretrained(encoder(), NAME, str(tmp_path / "code.pth"))
+    assert not (tmp_path / "touched").exists()
 
 
 def test_names_without_weights_are_refused():
