@@ -4,7 +4,6 @@ import pytest
 import torch
 from network_probe import check_probe
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from magicseg.convs import MAGICConv2d
 from magicseg.convs.create import CONVS
@@ -62,8 +61,7 @@ def test_parameters_by_part():
 
 
 def test_multiply_adds():
-    with sdpa_kernel(SDPBackend.MATH):  # the fused kernels are unknown to PyTorch's counter on a CPU
-        macs = measure(lambda: TransUNet(3, 9, image_size=256), 3, 256).macs
+    macs = measure(lambda: TransUNet(3, 9, image_size=256), 3, 256).macs
     attention = 12 * 2 * 256**2 * 768
     assert macs == 37_251_956_736 + attention  # MAGIC Table 6 prints 38.52 G, with the norms and resizing counted
 
