@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from magicseg.models.layers import conv_norm
+
 
 class AttentionGate(nn.Module):
     """Weigh every position of a skip feature x by what the gate g of the same size finds relevant.
@@ -20,14 +22,10 @@ class AttentionGate(nn.Module):
 
     def __init__(self, gate_channels: int, skip_channels: int, inter_channels: int) -> None:
         super().__init__()
-        self.gate = _pointwise(gate_channels, inter_channels)
-        self.skip = _pointwise(skip_channels, inter_channels)
-        self.psi = nn.Sequential(*_pointwise(inter_channels, 1), nn.Sigmoid())
+        self.gate = conv_norm(gate_channels, inter_channels, 1)
+        self.skip = conv_norm(skip_channels, inter_channels, 1)
+        self.psi = nn.Sequential(*conv_norm(inter_channels, 1, 1), nn.Sigmoid())
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
         """Map g [B, gate_channels, H, W] and x [B, skip_channels, H, W] to the weighted x."""
         return skip * self.psi(functional.relu(self.gate(gate) + self.skip(skip)))
-
-
-def _pointwise(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels))

@@ -5,11 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-
-def conv_norm(in_channels: int, out_channels: int, kernel_size: int, bias: bool = True) -> nn.Sequential:
-    """Convolution that keeps the size, batch norm: [B, in, H, W] -> [B, out, H, W]."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+from magicseg.models.layers import conv_norm
 
 
 class BiFusion(nn.Module):

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from magicseg.guidance.layers import resize_like
 from magicseg.models.dual_attention import DualAttention
+from magicseg.models.layers import conv_norm
 
 
 class BoundaryDecoder(nn.Module):
@@ -61,14 +62,18 @@ class ReverseAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.joint = nn.Sequential(
-            *_conv_norm(2 * width, width, bias=True),
+            *conv_norm(2 * width, width, 3),
             nn.PReLU(),
-            *_conv_norm(width, width, bias=True),
+            *conv_norm(width, width, 3),
             nn.PReLU(),
             nn.Conv2d(width, 1, 1),
         )
         self.missing = nn.Sequential(
-            *_conv_norm(width, width), nn.ReLU(), *_conv_norm(width, width), nn.ReLU(), *_conv_norm(width, 1)
+            *conv_norm(width, width, 3, bias=False),
+            nn.ReLU(),
+            *conv_norm(width, width, 3, bias=False),
+            nn.ReLU(),
+            *conv_norm(width, 1, 3, bias=False),
         )
 
     def forward(self, x: Tensor, d: Tensor) -> Tensor:
@@ -80,8 +85,4 @@ class ReverseAttention(nn.Module):
 
 def reduce(in_channels: int, out_channels: int) -> nn.Sequential:
     """Return a 1x1 convolution with batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
-
-
-def _conv_norm(in_channels: int, out_channels: int, *, bias: bool = False) -> list[nn.Module]:
-    return [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias), nn.BatchNorm2d(out_channels)]
+    return nn.Sequential(*conv_norm(in_channels, out_channels, 1), nn.ReLU(inplace=True))

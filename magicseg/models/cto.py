@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from magicseg.guidance.layers import resize_like
 from magicseg.models.boundary_decoder import reduce
+from magicseg.models.layers import conv_norm_relu
 from magicseg.models.res2net import Res2Net
 from magicseg.ops.sobel import sobel_x, sobel_y
 
@@ -34,7 +35,7 @@ class EdgeAttention(nn.Module):
         self.shallow_gate, self.deep_gate = SobelGate(), SobelGate()
         self.shallow_proj, self.deep_proj = reduce(width, width // 4), reduce(deep, width)
         self.fuse = nn.Sequential(
-            *_conv_norm_act(width // 4 + width, width), *_conv_norm_act(width, width), nn.Conv2d(width, 1, 1)
+            *conv_norm_relu(width // 4 + width, width), *conv_norm_relu(width, width), nn.Conv2d(width, 1, 1)
         )
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -62,11 +63,6 @@ class SobelGate(nn.Module):
         total = x.sum(1, keepdim=True)
         gradient = torch.cat([self.norm_x(sobel_x(total)), self.norm_y(sobel_y(total))], dim=1)
         return x * torch.linalg.vector_norm(gradient, dim=1, keepdim=True).sigmoid()
-
-
-def _conv_norm_act(in_channels: int, out_channels: int) -> list[nn.Module]:
-    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-    return [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
 
 
 class CTO(Res2Net):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from magicseg.models.layers import conv_norm_relu
+
 
 class DualAttention(nn.Module):
     """Map [B, in, H, W] to [B, out, H, W]: both attentions on a quarter of the input's channels, then their sum.
@@ -58,12 +60,4 @@ class ChannelAttention(nn.Module):
 
 
 def _branch(in_channels: int, inner: int, attention: nn.Module) -> nn.Sequential:
-    return nn.Sequential(*_conv_norm_act(in_channels, inner), attention, *_conv_norm_act(inner, inner))
-
-
-def _conv_norm_act(in_channels: int, out_channels: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    ]
+    return nn.Sequential(*conv_norm_relu(in_channels, inner), attention, *conv_norm_relu(inner, inner))

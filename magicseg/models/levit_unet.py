@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magicseg.models.image_size import grid_of
+from magicseg.models.layers import conv_norm_relu
 from magicseg.models.model import Conv, SegmentationModel
 
 SCOPES = ("encoder_3x3", "all")
@@ -95,8 +96,8 @@ class LeViTDecoder(nn.Module):
         joined = [width + skip for width, skip in zip(widths, reversed(skips), strict=True)]
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.UpsamplingBilinear2d(scale_factor=2), *_conv_norm_relu(below, width, conv),
-                *_conv_norm_relu(width, width, conv),
+                nn.UpsamplingBilinear2d(scale_factor=2), *conv_norm_relu(below, width, conv),
+                *conv_norm_relu(width, width, conv),
             )
             for below, width in zip([deep, *joined], widths, strict=False)
         )  # fmt: skip
@@ -109,14 +110,6 @@ class LeViTDecoder(nn.Module):
         for block, skip in zip(self.blocks, reversed(skips), strict=True):
             x = torch.cat([block(x), skip], dim=1)
         return self.up(self.head(x))
-
-
-def _conv_norm_relu(in_channels: int, out_channels: int, conv: Conv) -> list[nn.Module]:
-    return [
-        conv(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    ]
 
 
 class LeViTUNet(SegmentationModel):

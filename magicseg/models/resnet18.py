@@ -14,6 +14,7 @@ from torch.nn import functional
 from magicseg.guidance.layers import resize_like
 from magicseg.models.exchange import SCOPES, exchange_convs
 from magicseg.models.hamburger import NMF2d
+from magicseg.models.layers import conv_norm
 from magicseg.models.model import Conv, SegmentationModel
 
 
@@ -46,11 +47,13 @@ class LightHamburger(nn.Module):
     def __init__(self, num_classes: int, widths: list[int]) -> None:
         super().__init__()
         channels, aligned = widths[-1], widths[-1] // 2
-        self.squeeze = nn.Sequential(*_pointwise(sum(widths), channels), nn.ReLU(inplace=True))
+        self.squeeze = nn.Sequential(*conv_norm(sum(widths), channels, 1, bias=False), nn.ReLU(inplace=True))
         self.ham_in = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True))
         self.nmf = NMF2d(rank=64, train_steps=6, eval_steps=7)
-        self.ham_out = nn.Sequential(*_pointwise(channels, channels))
-        self.align = nn.Sequential(*_pointwise(channels, aligned), nn.ReLU(inplace=True), nn.Dropout2d(0.1))
+        self.ham_out = conv_norm(channels, channels, 1, bias=False)
+        self.align = nn.Sequential(
+            *conv_norm(channels, aligned, 1, bias=False), nn.ReLU(inplace=True), nn.Dropout2d(0.1)
+        )
         self.head = nn.Conv2d(aligned, num_classes, 1)
 
     def forward(self, features: list[Tensor]) -> Tensor:
@@ -59,10 +62,6 @@ class LightHamburger(nn.Module):
         x = functional.relu(x + self.ham_out(self.nmf(self.ham_in(x))))
         logits = self.head(self.align(x))
         return functional.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
-
-
-def _pointwise(in_channels: int, out_channels: int) -> list[nn.Module]:
-    return [nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)]
 
 
 class ResNet18(SegmentationModel):

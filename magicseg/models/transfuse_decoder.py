@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magicseg.models.attention_gate import AttentionGate
-from magicseg.models.bifusion import BiFusion, conv_norm
+from magicseg.models.bifusion import BiFusion
+from magicseg.models.layers import conv_norm
 
 
 def upsample(x: Tensor, scale: int) -> Tensor:

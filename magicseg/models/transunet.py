@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from magicseg.models.image_size import grid_of
+from magicseg.models.layers import conv_norm_relu
 from magicseg.models.model import Conv, SegmentationModel
 from magicseg.models.resnet_v2 import SCOPES, ResNetV2
 from magicseg.models.vit import MapTransformer
@@ -43,9 +44,9 @@ class TransUNetDecoder(nn.Module):
         outputs = [4 * width, 2 * width, width, width // 4]
         inputs = [8 * width, *outputs[:-1]]
         added = [*reversed(skips), 0]  # nothing is left to add at full size
-        self.bottom = _conv_norm_relu(deep, inputs[0])
+        self.bottom = conv_norm_relu(deep, inputs[0])
         self.blocks = nn.ModuleList(
-            nn.Sequential(_conv_norm_relu(below + skip, out), _conv_norm_relu(out, out))
+            nn.Sequential(conv_norm_relu(below + skip, out), conv_norm_relu(out, out))
             for below, skip, out in zip(inputs, added, outputs, strict=True)
         )
         self.up = nn.UpsamplingBilinear2d(scale_factor=2)
@@ -59,14 +60,6 @@ class TransUNetDecoder(nn.Module):
             x = self.up(x)
             x = block(x if skip is None else torch.cat([x, skip], dim=1))
         return self.head(x)
-
-
-def _conv_norm_relu(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
 
 
 class TransUNet(SegmentationModel):
