@@ -8,10 +8,10 @@ from typing import Any
 
 import timm
 from torch import Tensor, nn
-from torch.nn import functional
 
 from magicseg.models.image_size import grid_of
 from magicseg.models.pretrained import Weights, load_pretrained
+from magicseg.models.vit import resize_positions
 
 PATCH = 16
 
@@ -64,7 +64,7 @@ class VisionTransformer(nn.Module):
         """Return the last layer's tokens as a map."""
         x = self.network.patch_embed(x)  # [B, H / 16, W / 16, channels]
         grid = (x.shape[1], x.shape[2])
-        x = x.flatten(1, 2) + _resize_positions(self.network.pos_embed, self.grid, grid)
+        x = x.flatten(1, 2) + resize_positions(self.network.pos_embed, self.grid, grid)
         x = self.network.norm(self.network.blocks(x))
         return x.transpose(1, 2).unflatten(2, grid)
 
@@ -75,16 +75,8 @@ class VisionTransformer(nn.Module):
         if own.pop("cls_token", None) is not None and "pos_embed" in own:
             positions = own["pos_embed"][:, 1:]
             side = math.isqrt(positions.shape[1])
-            own["pos_embed"] = _resize_positions(positions, (side, side), self.grid)
+            own["pos_embed"] = resize_positions(positions, (side, side), self.grid)
         return own
-
-
-def _resize_positions(positions: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
-    """Resize a position embedding [1, rows * columns, C] from the ``old`` grid of patches to the ``new`` one."""
-    if old == new:
-        return positions
-    grid = positions.transpose(1, 2).unflatten(2, old)
-    return functional.interpolate(grid, new, mode="bilinear", align_corners=True).flatten(2).transpose(1, 2)
 
 
 class TransFuseEncoder(nn.Module):

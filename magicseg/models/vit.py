@@ -77,11 +77,13 @@ class MapTransformer(nn.Module):
         """Return the transformed map."""
         x = self.embedding(x)
         h, w = x.shape[-2:]
-        tokens = self.dropout(x.flatten(2).mT + self._positions(h, w))
+        tokens = self.dropout(x.flatten(2).mT + resize_positions(self.positions, self.grid, (h, w)))
         return self.norm(self.layers(tokens)).mT.unflatten(2, (h, w))
 
-    def _positions(self, h: int, w: int) -> Tensor:
-        if (h, w) == self.grid:
-            return self.positions
-        grid = self.positions.mT.unflatten(2, self.grid)
-        return functional.interpolate(grid, (h, w), mode="bilinear", align_corners=True).flatten(2).mT
+
+def resize_positions(positions: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """Resize embeddings [1, rows * columns, C] of the ``old`` grid of tokens to the ``new`` one, corner to corner."""
+    if old == new:
+        return positions
+    grid = positions.mT.unflatten(2, old)
+    return functional.interpolate(grid, new, mode="bilinear", align_corners=True).flatten(2).mT

@@ -13,7 +13,7 @@ from magicseg.convs.magic import MAGICConv2d
 from magicseg.guidance.pyramid import GuidedPyramid
 from magicseg.models.model import count_parameters
 from magicseg.models.transfuse import TransFuse
-from magicseg.models.transfuse_encoder import VisionTransformer, _resize_positions
+from magicseg.models.transfuse_encoder import VisionTransformer
 from magicseg.training.setup import build_loss
 
 TINY = {"width": 8, "layers": (1, 1, 1), "transformer": "deit_tiny_patch16_224", "depth": 1, "image_size": (32, 48)}
@@ -145,14 +145,6 @@ def test_the_transformer_is_timms():
     x = torch.randn(2, 3, 64, 96).double()
     tokens = vit.network.forward_features(x)
     torch.testing.assert_close(vit(x), tokens.transpose(1, 2).reshape(2, 192, 4, 6), rtol=1e-12, atol=1e-12)
-
-
-def test_positions_are_resized_with_corners_aligned():
-    def ramp(rows, columns):
-        return (torch.linspace(0, 3, rows)[:, None] + torch.linspace(0, 50, columns)).reshape(1, -1, 1)
-
-    torch.testing.assert_close(_resize_positions(ramp(3, 4), (3, 4), (5, 7)), ramp(5, 7))
-    torch.testing.assert_close(_resize_positions(ramp(6, 2), (6, 2), (2, 9)), ramp(2, 9))
 
 
 def test_other_sizes_than_the_embeddings_are_taken_and_illegal_ones_named():

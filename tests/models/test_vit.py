@@ -5,7 +5,7 @@ import timm.models.vision_transformer
 import torch
 from torch import nn
 
-from magicseg.models.vit import MapTransformer, TransformerLayer
+from magicseg.models.vit import MapTransformer, TransformerLayer, resize_positions
 
 
 def test_a_layer_is_timms():
@@ -52,12 +52,21 @@ def test_each_position_has_its_embedding():
 
 
 def test_embeddings_are_resized_corner_to_corner():
-    transformer = MapTransformer(4, 2, 0, 1, 8, (2, 3))
+    transformer = MapTransformer(4, 2, 0, 1, 8, (2, 3)).eval()
     rows, columns = torch.meshgrid(torch.arange(2.0), torch.arange(3.0), indexing="ij")
     transformer.positions.data = torch.stack([rows, columns], dim=-1).reshape(1, 6, 2)
-    resized = transformer._positions(3, 5).reshape(3, 5, 2)
+    transformer.embedding, transformer.norm = nn.Conv2d(4, 2, 1, bias=False), nn.Identity()  # nothing but positions
+    resized = transformer(torch.zeros(1, 4, 3, 5))[0].permute(1, 2, 0)
     torch.testing.assert_close(resized[:, 0, 0], torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(resized[0, :, 1], torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0]))
+
+
+def test_positions_areresized_with_corners_aligned():
+    def ramp(rows, columns):
+        return (torch.linspace(0, 3, rows)[:, None] + torch.linspace(0, 50, columns)).reshape(1, -1, 1)
+
+    torch.testing.assert_close(resize_positions(ramp(3, 4), (3, 4), (5, 7)), ramp(5, 7))
+    torch.testing.assert_close(resize_positions(ramp(6, 2), (6, 2), (2, 9)), ramp(2, 9))
 
 
 def test_heads_must_divide_the_dimensions():
