@@ -1,8 +1,17 @@
-"""The image size that a network with position embeddings is made for."""
+"""The image sizes that a network takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def check_size(name: str, height: int, width: int, stride: int) -> None:
+    """Raise ValueError that names the nearest legal size unless both sides are positive multiples of ``stride``."""
+    if height < 1 or width < 1 or height % stride or width % stride:
+        legal = [max(stride, round(side / stride) * stride) for side in (height, width)]
+        raise ValueError(
+            f"{name} {height}x{width} is not a multiple of {stride}; the nearest legal size is {legal[0]}x{legal[1]}."
+        )
 
 
 def grid_of(image_size: int | Sequence[int], stride: int) -> tuple[int, int]:
@@ -16,10 +25,5 @@ def grid_of(image_size: int | Sequence[int], stride: int) -> tuple[int, int]:
         ValueError: they are not; names the nearest legal size.
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    if height < 1 or width < 1 or height % stride or width % stride:
-        legal = [max(stride, round(side / stride) * stride) for side in (height, width)]
-        raise ValueError(
-            f"image_size {height}x{width} is not a multiple of {stride}; "
-            f"the nearest legal size is {legal[0]}x{legal[1]}."
-        )
+    check_size("image_size", height, width, stride)
     return height // stride, width // stride

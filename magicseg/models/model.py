@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from magicseg.models.image_size import check_size
+
 Conv = Callable[..., nn.Module]
 """A convolution: anything that is called with nn.Conv2d's arguments and returns a module."""
 
@@ -49,7 +51,8 @@ class SegmentationModel(nn.Module):
         Raises:
             ValueError: H or W is not a multiple of ``stride``; names the nearest legal size.
         """
-        _check_size(x, self.stride)
+        height, width = x.shape[-2:]
+        check_size("Input size", height, width, self.stride)
         features, edge = self.encoder(x), None
         if self.guidance is not None:
             pyramid = len(self.channels)
@@ -59,16 +62,6 @@ class SegmentationModel(nn.Module):
         every = (logits,) if isinstance(logits, Tensor) else tuple(logits)
         supervised = self.training and (len(every) > 1 or edge is not None)
         return Outputs(every, edge) if supervised else every[0]
-
-
-def _check_size(x: Tensor, stride: int) -> None:
-    height, width = x.shape[-2:]
-    if height % stride or width % stride or not height or not width:
-        legal = [max(stride, round(side / stride) * stride) for side in (height, width)]
-        raise ValueError(
-            f"Input size {height}x{width} is not a multiple of {stride}; "
-            f"the nearest legal size is {legal[0]}x{legal[1]}."
-        )
 
 
 def count_parameters(model: nn.Module) -> int:
