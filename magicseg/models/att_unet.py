@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from magicseg.models.attention_gate import AttentionGate
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 from magicseg.models.unet import SCOPES, UNetEncoder, double_conv
 
 
@@ -77,8 +77,7 @@ class AttUNet(SegmentationModel):
         attention: bool = True,
         scope: str = "encoder_3x3",
     ) -> None:
-        if scope not in SCOPES:
-            raise ValueError(f"Unknown scope {scope!r} for AttUNet; allowed: {', '.join(SCOPES)}.")
+        check_scope("AttUNet", scope, SCOPES)
         if width < 2 or width % 2:
             raise ValueError(f"width must be an even number of at least 2, found {width}.")
         widths = [width * 2**level for level in range(5)]

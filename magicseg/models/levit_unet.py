@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from magicseg.models.image_size import grid_of
 from magicseg.models.layers import conv_norm_relu
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 
 SCOPES = ("encoder_3x3", "all")
 
@@ -158,8 +158,7 @@ class LeViTUNet(SegmentationModel):
 
 
 def _check(scope: str, dims: Sequence[int], key_dim: int, triples: dict[str, Sequence[int]]) -> None:
-    if scope not in SCOPES:
-        raise ValueError(f"Unknown scope {scope!r} for LeViTUNet; allowed: {', '.join(SCOPES)}.")
+    check_scope("LeViTUNet", scope, SCOPES)
     for name, triple in triples.items():
         if len(triple) != 3 or min(triple) < 1:
             raise ValueError(f"{name} must be three numbers of at least 1, found {list(triple)}.")

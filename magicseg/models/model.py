@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import torch
@@ -62,6 +62,12 @@ class SegmentationModel(nn.Module):
         every = (logits,) if isinstance(logits, Tensor) else tuple(logits)
         supervised = self.training and (len(every) > 1 or edge is not None)
         return Outputs(every, edge) if supervised else every[0]
+
+
+def check_scope(network: str, scope: str, allowed: Collection[str]) -> None:
+    """Raise ValueError unless ``scope``, which says where the convolution goes, is one of the network's."""
+    if scope not in allowed:
+        raise ValueError(f"Unknown scope {scope!r} for {network}; allowed: {', '.join(allowed)}.")
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from magicseg.models.boundary_decoder import BoundaryDecoder
 from magicseg.models.exchange import SCOPES, exchange_convs
 from magicseg.models.lightweight_vit import LightweightViT
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 from magicseg.models.pretrained import load_pretrained
 
 TIMM_NAME = "res2net50d"
@@ -108,8 +108,7 @@ class Res2Net(SegmentationModel):
 
 
 def _check(width: int, layers: Sequence[int], decoder_width: int, scope: str) -> None:
-    if scope not in SCOPES:
-        raise ValueError(f"Unknown scope {scope!r} for Res2Net; allowed: {', '.join(SCOPES)}.")
+    check_scope("Res2Net", scope, SCOPES)
     if width < 2 or width % 2:
         raise ValueError(f"width must be even and at least 2, found {width}.")
     if decoder_width < 1:

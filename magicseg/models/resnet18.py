@@ -15,7 +15,7 @@ from magicseg.guidance.layers import resize_like
 from magicseg.models.exchange import SCOPES, exchange_convs
 from magicseg.models.hamburger import NMF2d
 from magicseg.models.layers import conv_norm
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 
 
 class ResNet18Encoder(nn.Module):
@@ -88,8 +88,7 @@ class ResNet18(SegmentationModel):
     def __init__(
         self, in_channels: int, num_classes: int, conv: Conv = nn.Conv2d, width: int = 64, scope: str = "encoder_3x3"
     ) -> None:
-        if scope not in SCOPES:
-            raise ValueError(f"Unknown scope {scope!r} for ResNet18; allowed: {', '.join(SCOPES)}.")
+        check_scope("ResNet18", scope, SCOPES)
         if width < 1:
             raise ValueError(f"width must be at least 1, found {width}.")
         widths = [width * 2**stage for stage in range(4)]

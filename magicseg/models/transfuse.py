@@ -12,7 +12,7 @@ from typing import TypeAlias
 from torch import nn
 
 from magicseg.models.exchange import SCOPES, exchange_convs
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 from magicseg.models.transfuse_decoder import TransFuseDecoder
 from magicseg.models.transfuse_encoder import PATCH, TransFuseEncoder, VisionTransformer, create_resnet
 
@@ -81,8 +81,7 @@ def _by_part(pretrained: Pretrained) -> dict[str, bool | str]:
 
 
 def _check(in_channels: int, width: int, layers: Sequence[int], depth: int, scope: str) -> None:
-    if scope not in SCOPES:
-        raise ValueError(f"Unknown scope {scope!r} for TransFuse; allowed: {', '.join(SCOPES)}.")
+    check_scope("TransFuse", scope, SCOPES)
     if in_channels not in (1, 3):
         raise ValueError(f"in_channels must be 1 or 3, found {in_channels}.")
     if width < 2 or depth < 1:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from magicseg.models.image_size import grid_of
 from magicseg.models.layers import conv_norm_relu
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 from magicseg.models.resnet_v2 import SCOPES, ResNetV2
 from magicseg.models.vit import MapTransformer
 
@@ -118,8 +118,7 @@ class TransUNet(SegmentationModel):
 
 
 def _check(scope: str, width: int, units: Sequence[int]) -> None:
-    if scope not in SCOPES:
-        raise ValueError(f"Unknown scope {scope!r} for TransUNet; allowed: {', '.join(SCOPES)}.")
+    check_scope("TransUNet", scope, SCOPES)
     if width < 4 or width % 4:
         raise ValueError(
             f"width must be a multiple of 4, found {width}; the nearest is {max(4, round(width / 4) * 4)}."

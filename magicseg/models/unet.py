@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from magicseg.models.model import Conv, SegmentationModel
+from magicseg.models.model import Conv, SegmentationModel, check_scope
 
 SCOPES = ("encoder_3x3", "encoder_3x3_no_first_block", "all")
 
@@ -85,8 +85,7 @@ class UNet(SegmentationModel):
     def __init__(
         self, in_channels: int, num_classes: int, conv: Conv = nn.Conv2d, width: int = 64, scope: str = "encoder_3x3"
     ) -> None:
-        if scope not in SCOPES:
-            raise ValueError(f"Unknown scope {scope!r} for UNet; allowed: {', '.join(SCOPES)}.")
+        check_scope("UNet", scope, SCOPES)
         if width < 1:
             raise ValueError(f"width must be at least 1, found {width}.")
         widths = [width * 2**level for level in range(5)]
