@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from magicseg.guidance.checks import check_choice, check_positive
+
 EPS = 1e-6
 Gradient = Literal["all_steps", "last_step_only"]
 
@@ -47,14 +49,11 @@ class NMF2d(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"rank": rank, "splits": splits}.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
+        check_positive(rank=rank, splits=splits)
         for name, value in {"train_steps": train_steps, "eval_steps": eval_steps}.items():
             if value < 0:
                 raise ValueError(f"{name} must be at least 0, not {value}.")
-        if gradient not in get_args(Gradient):
-            raise ValueError(f"gradient must be one of {', '.join(get_args(Gradient))}, not {gradient!r}.")
+        check_choice("gradient", gradient, get_args(Gradient))
         self.rank, self.splits, self.gradient, self.seed = rank, splits, gradient, seed
         self.train_steps, self.eval_steps = train_steps, eval_steps
 
