@@ -73,9 +73,9 @@ class ResNetV2(nn.Module):
         self, in_channels: int, width: int, units: Sequence[int], conv: Conv, scope: str, weight_std: bool
     ) -> None:
         super().__init__()
-        self.copies = 3 if in_channels == 1 else 1
+        self.grey = in_channels == 1
         self.root = nn.Sequential(
-            StdConv2d(self.copies * in_channels, width, 7, 2, 3, bias=False),
+            StdConv2d(3 if self.grey else in_channels, width, 7, 2, 3, bias=False),
             nn.GroupNorm(width // 2, width, eps=1e-6),
             nn.ReLU(inplace=True),
         )
@@ -97,7 +97,7 @@ class ResNetV2(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features, shallow to deep; H and W must be multiples of 16."""
         height, width = x.shape[-2:]
-        x = self.root(x.repeat(1, self.copies, 1, 1))
+        x = self.root(x.expand(-1, 3, -1, -1) if self.grey else x)
         features = [x]
         x = self.pool(x)
         for level, stage in enumerate(self.stages, start=2):
