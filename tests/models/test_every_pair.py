@@ -3,6 +3,7 @@
 import pytest
 import torch
 from command_line import PROJECT, configuration
+from omegaconf import open_dict
 
 from magicseg.assembly.build import build_model
 from magicseg.training.setup import build_loss
@@ -19,6 +20,10 @@ TRANSUNET = [
     f"backbone.network.{setting}"
     for setting in ("width=16", "units=[1,1,1]", "hidden=16", "layers=1", "heads=2", "mlp=32")
 ]
+TRANSFUSE = [
+    f"backbone.network.{setting}"
+    for setting in ("width=16", "layers=[1,1,1]", "transformer=deit_tiny_patch16_224", "depth=1")
+]
 LEVIT = [
     f"backbone.network.{setting}"
     for setting in ("dims=[64,64,64]", "key_dim=8", "heads=[2,3,4]", "depths=[1,1,1]", "decoder=[16,12,8]")
@@ -27,6 +32,7 @@ TINY = {
     "res2net": RES2NET,
     "cto": RES2NET,
     "transunet": TRANSUNET,
+    "transfuse": TRANSFUSE,
     "levit_unet": LEVIT,
 }
 
@@ -37,9 +43,8 @@ def test_a_training_step_and_an_evaluation(conv, backbone):
     small = ["recipe.size=32", *TINY.get(backbone, ["backbone.network.width=16"])]
     config = configuration(f"conv={conv}", f"backbone={backbone}", *small)
     if "guidance" in config.conv:
-        config = configuration(
-            f"conv={conv}", f"backbone={backbone}", *small, "+conv.guidance.sge={bottleneck: 16, mid: 16}"
-        )
+        with open_dict(config):
+            config.conv.guidance.sge = {"bottleneck": 16, "mid": 16}
     model = build_model(config).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
