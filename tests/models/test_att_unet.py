@@ -1,5 +1,6 @@
 import pytest
 import torch
+from marked import Marked, marked
 from network_probe import check_probe
 from torch import nn
 
@@ -7,14 +8,6 @@ from magicseg.guidance import GuidedPyramid
 from magicseg.models.att_unet import AttUNet
 from magicseg.models.attention_gate import AttentionGate
 from magicseg.models.model import Outputs, count_parameters
-
-
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
-
-
-def dynamic(model):
-    return [module for module in model.modules() if isinstance(module, Marked)]
 
 
 @pytest.mark.parametrize(("attention", "name"), [(True, "ljh_AttU_Net"), (False, "ljh_U_Net")])
@@ -48,7 +41,7 @@ def test_parameters_by_part():
 def test_scopes(scope, convolutions, weights):
     with torch.device("meta"):
         model = AttUNet(1, 4, conv=Marked, scope=scope)
-    replaced = dynamic(model)
+    replaced = marked(model).values()
     assert len(replaced) == convolutions
     assert sum(module.weight.numel() for module in replaced) == weights
     assert all(module.kernel_size == (3, 3) for module in replaced)

@@ -3,6 +3,7 @@ import timm
 import torch
 from command_line import configuration
 from hydra.utils import instantiate
+from marked import Marked, marked
 from torch import nn
 from torch.nn import functional
 
@@ -19,10 +20,6 @@ SMALL = {
     "decoder": (16, 12, 8),
     "image_size": 32,
 }
-
-
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
 
 
 def small(in_channels=1, num_classes=3, **arguments):
@@ -102,7 +99,7 @@ def test_encoder_is_timms_levit():
 def test_scopes(scope, convolutions):
     with torch.device("meta"):
         model = LeViTUNet(1, 9, conv=Marked, scope=scope)
-    layers = [module for module in model.modules() if isinstance(module, Marked)]
+    layers = list(marked(model).values())
     assert len(layers) == convolutions
     assert [layer.weight.shape[:2] for layer in layers[:3]] == [(96, 48), (192, 96), (384, 192)]
     assert all(layer.kernel_size == (3, 3) and layer.bias is None for layer in layers)

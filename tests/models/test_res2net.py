@@ -3,6 +3,7 @@ import torch
 from boundary_networks import EveryOutput
 from command_line import configuration
 from hydra.utils import instantiate
+from marked import Marked, marked
 from network_probe import check_probe
 from torch import nn
 
@@ -20,10 +21,6 @@ SGDC_WIDTHS = (256, 512, 1024)
 PARTS = {"network": 23_669_352, "transformer": 1_969_152, "head": 31_461_586, "reduces": 246_528}
 
 
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
-
-
 def sgd_net(mode="sgdc", form="released", **options):
     model = Res2Net(3, 1)
     model.guidance = GuidedPyramid(model.channels, mode, form=form, **options)
@@ -35,10 +32,6 @@ def tiny_sgd_net(**options):
     model = Res2Net(3, 2, **{**TINY, **options})
     model.guidance = GuidedPyramid(model.channels, sge=SMALL_SGE)
     return model
-
-
-def dynamic(model):
-    return {name: module for name, module in model.named_modules() if isinstance(module, Marked)}
 
 
 def test_parameters_by_part():
@@ -108,7 +101,7 @@ def test_multiply_adds_are_the_published_ones_less_the_dense_sobels(build, macs,
 
 def test_default_scope_is_the_48_3x3_of_the_blocks():
     with torch.device("meta"):
-        replaced = dynamic(Res2Net(3, 1, conv=Marked))
+        replaced = marked(Res2Net(3, 1, conv=Marked))
     assert len(replaced) == 48
     assert all(name.startswith("encoder.network.layer") and ".convs." in name for name in replaced)
     assert {module.in_channels for module in replaced.values()} == {26, 52, 104, 208}
@@ -119,7 +112,7 @@ def test_default_scope_is_the_48_3x3_of_the_blocks():
 
 def test_encoder_all_adds_the_1x1_of_the_blocks_and_shortcuts():
     with torch.device("meta"):
-        replaced = dynamic(Res2Net(3, 1, conv=Marked, scope="encoder_all"))
+        replaced = marked(Res2Net(3, 1, conv=Marked, scope="encoder_all"))
     assert len(replaced) == 48 + 2 * 16 + 4
 
 

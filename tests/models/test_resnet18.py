@@ -3,19 +3,12 @@ from functools import partial
 import pytest
 import torch
 import torchvision
+from marked import Marked, marked
 from torch import nn
 
 from magicseg.convs.create import CONVS
 from magicseg.models.model import count_parameters
 from magicseg.models.resnet18 import LightHamburger, ResNet18
-
-
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
-
-
-def dynamic(model):
-    return {name: module for name, module in model.named_modules() if isinstance(module, Marked)}
 
 
 def test_parameters_of_table_5():
@@ -42,7 +35,7 @@ def test_encoder_is_torchvisions_resnet18():
 
 def test_default_scope_is_the_sixteen_3x3_of_the_basic_blocks():
     with torch.device("meta"):
-        replaced = dynamic(ResNet18(3, 9, conv=Marked))
+        replaced = marked(ResNet18(3, 9, conv=Marked))
     stages = [f"layer{stage}.{block}.conv{conv}" for stage in (1, 2, 3, 4) for block in (0, 1) for conv in (1, 2)]
     assert list(replaced) == [f"encoder.network.{name}" for name in stages]
     assert sum(module.weight.numel() for module in replaced.values()) == 10_985_472
@@ -53,7 +46,7 @@ def test_default_scope_is_the_sixteen_3x3_of_the_basic_blocks():
 
 def test_encoder_all_adds_the_shortcuts():
     with torch.device("meta"):
-        replaced = dynamic(ResNet18(3, 9, conv=Marked, scope="encoder_all"))
+        replaced = marked(ResNet18(3, 9, conv=Marked, scope="encoder_all"))
     shortcuts = {name for name, module in replaced.items() if module.kernel_size == (1, 1)}
     assert shortcuts == {f"encoder.network.layer{stage}.0.downsample.0" for stage in (2, 3, 4)}
     assert len(replaced) == 19

@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 from command_line import configuration
+from marked import Marked, marked
 from network_probe import check_probe
 from torch import nn
 from torch.nn import functional
@@ -17,10 +18,6 @@ from magicseg.models.transfuse_encoder import VisionTransformer
 from magicseg.training.setup import build_loss
 
 TINY = {"width": 8, "layers": (1, 1, 1), "transformer": "deit_tiny_patch16_224", "depth": 1, "image_size": (32, 48)}
-
-
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
 
 
 class ThreeMaps(nn.Module):
@@ -70,7 +67,7 @@ def test_the_three_maps_are_the_published_codes():
 def test_default_scope_is_the_26_3x3_of_the_three_stages():
     with torch.device("meta"):
         model = TransFuse(3, 1, conv=Marked)
-    replaced = {name: module for name, module in model.named_modules() if isinstance(module, Marked)}
+    replaced = marked(model)
     stages = [
         f"encoder.resnet.layer{stage}.{block}.conv{conv}"
         for stage, blocks in ((1, 3), (2, 4), (3, 6))
@@ -85,7 +82,7 @@ def test_default_scope_is_the_26_3x3_of_the_three_stages():
 def test_encoder_all_adds_the_two_shortcuts():
     with torch.device("meta"):
         model = TransFuse(3, 1, conv=Marked, scope="encoder_all")
-    replaced = [module for module in model.modules() if isinstance(module, Marked)]
+    replaced = marked(model).values()
     assert len(replaced) == 28
     assert sum(module.kernel_size == (1, 1) for module in replaced) == 2
 

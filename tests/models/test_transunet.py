@@ -2,6 +2,7 @@ from functools import partial
 
 import pytest
 import torch
+from marked import Marked, marked
 from network_probe import check_probe
 from torch import nn
 
@@ -16,10 +17,6 @@ from magicseg.reports.complexity import measure
 SMALL = {"width": 8, "units": (2, 1, 1), "hidden": 16, "layers": 2, "heads": 2, "mlp": 24, "image_size": 32}
 
 
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
-
-
 def small(in_channels=1, num_classes=3, **arguments):
     torch.manual_seed(0)
     return TransUNet(in_channels, num_classes, **SMALL | arguments)
@@ -27,8 +24,7 @@ def small(in_channels=1, num_classes=3, **arguments):
 
 def replaced(**arguments):
     with torch.device("meta"):
-        model = TransUNet(3, 9, conv=Marked, **arguments)
-    return {name: module for name, module in model.named_modules() if isinstance(module, Marked)}
+        return marked(TransUNet(3, 9, conv=Marked, **arguments))
 
 
 def test_wiring_is_that_of_the_public_code():

@@ -1,17 +1,10 @@
 import pytest
 import torch
+from marked import Marked, marked
 from torch import nn
 
 from magicseg.models.model import count_parameters
 from magicseg.models.unet import UNet
-
-
-class Marked(nn.Conv2d):
-    """A convolution that can be told apart."""
-
-
-def dynamic(model):
-    return [module for module in model.modules() if isinstance(module, Marked)]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +21,7 @@ def test_parameters_at_full_width(channels, classes, parameters):
 )
 def test_scopes_replace_the_convolutions_that_the_papers_numbers_imply(scope, convolutions, weights):
     with torch.device("meta"):
-        replaced = dynamic(UNet(1, 4, conv=Marked, scope=scope))
+        replaced = marked(UNet(1, 4, conv=Marked, scope=scope)).values()
     assert len(replaced) == convolutions
     assert sum(module.weight.numel() for module in replaced) == weights
     assert all(module.kernel_size == (3, 3) for module in replaced)
