@@ -43,7 +43,10 @@ class StructureLoss(nn.Module):
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """Map logits [B, 1, H, W] and labels [B, H, W], 0 or 1, to a scalar; ValueError for more than one logit."""
         z, t = _binary(self, logits, label)
-        w = 1 + 5 * (functional.avg_pool2d(t[:, None], 31, stride=1, padding=15)[:, 0] - t).abs()
+        # the mean by columns, then rows: a fifteenth of the work, and the same bits, as sums of 0 and 1 are exact
+        columns = functional.avg_pool2d(t[:, None], (31, 1), stride=1, padding=(15, 0), divisor_override=1)
+        mean = functional.avg_pool2d(columns, (1, 31), stride=1, padding=(0, 15), divisor_override=31**2)[:, 0]
+        w = 1 + 5 * (mean - t).abs()
         p = z.sigmoid()
         bce = functional.binary_cross_entropy_with_logits(z, t, reduction="none")
         cross_entropy = (w * bce).sum((1, 2)) / w.sum((1, 2))
