@@ -44,6 +44,9 @@ class VisionTransformer(nn.Module):
         depth: the transformer's layers.
         image_size: side of a square, or H and W.
         pretrained: as of ``load_pretrained``; layers beyond ``depth`` are dropped.
+
+    Raises:
+        ValueError: patches of another size, or what ``load_pretrained`` and ``grid_of`` refuse.
     """
 
     def __init__(self, name: str, depth: int, image_size: int | Sequence[int], pretrained: bool | str) -> None:
@@ -58,6 +61,10 @@ class VisionTransformer(nn.Module):
             global_pool="",
             num_classes=0,
         )
+        patch_embed: Any = self.network.patch_embed
+        rows, columns = patch_embed.patch_size
+        if not rows == columns == PATCH:
+            raise ValueError(f"{name} has patches of {rows}x{columns}; {PATCH}x{PATCH} is needed.")
         load_pretrained(self.network, name, pretrained, self._adapt)
 
     def forward(self, x: Tensor) -> Tensor:

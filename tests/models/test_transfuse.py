@@ -194,6 +194,7 @@ def test_pretrained_weights_stay_where_the_convolution_is_static(files):
         ({"width": 1}, "width must be at least 2"),
         ({"depth": 0}, "depth at least 1"),
         ({"layers": [1, 2]}, "layers must be three"),
+        ({"transformer": "vit_small_patch32_224"}, "vit_small_patch32_224 has patches of 32x32; 16x16 is needed"),
         ({"image_size": (100, 31)}, "100x31 is not a multiple of 16; the nearest legal size is 96x32"),
         ({"pretrained": "weights.pth"}, r"must be true, false or \{resnet: PATH, transformer: PATH\}"),
         ({"pretrained": {"cnn": "weights.pth"}}, r"must be true, false or \{resnet: PATH, transformer: PATH\}"),
