@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from magicseg.convs import TemperatureSchedule
 from magicseg.data import Preprocessing
@@ -70,8 +70,19 @@ def preprocessing(recipe: DictConfig) -> Preprocessing:
 
 
 def input_size(recipe: DictConfig) -> tuple[int, int]:
-    """Return the network's input (height, width) in pixels; ``recipe.size`` is one number or both."""
-    return (recipe.size, recipe.size) if isinstance(recipe.size, int) else (recipe.size[0], recipe.size[1])
+    """Return the network's input (height, width) in pixels; ``recipe.size`` is one number or both.
+
+    Raises:
+        UserError: it is anything else.
+    """
+    size = recipe.size
+    sides = [size, size] if isinstance(size, int) else list(size) if isinstance(size, ListConfig) else []
+    if len(sides) != 2 or not all(isinstance(side, int) and side >= 1 for side in sides):
+        raise UserError(
+            f"recipe.size is {size!r}; it must be one number or [height, width]. "
+            "Both are whole numbers of pixels, at least 1."
+        )
+    return sides[0], sides[1]
 
 
 def find_device(name: str, key: str = "device") -> torch.device:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
-from magicseg.assembly.build import count_logits, find_device
+from magicseg.assembly.build import count_logits, find_device, input_size
 from magicseg.data import AUGMENTATIONS
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json, write_json, write_text
@@ -31,11 +31,10 @@ def check(config: DictConfig) -> None:
     choose("recipe.augment", recipe.augment, AUGMENTATIONS)
     choose("trainer.precision", config.trainer.precision, PRECISIONS)
     for key in ("recipe.epochs", "recipe.batch_size"):
-        _check_positive(key, OmegaConf.select(config, key))
-    if isinstance(recipe.size, ListConfig) and len(recipe.size) != 2:
-        raise UserError(f"recipe.size is {list(recipe.size)}; it must be one number or [height, width].")
-    for side in recipe.size if isinstance(recipe.size, ListConfig) else [recipe.size]:
-        _check_positive("recipe.size", side)
+        value = OmegaConf.select(config, key)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{key} is {value!r}; it must be a whole number of at least 1.")
+    input_size(recipe)  # refuses any other size
     if recipe.output == "sigmoid" and len(config.dataset.classes) > 1:
         raise UserError(
             f"recipe.output=sigmoid is for one class; dataset={config.dataset.name} has {len(config.dataset.classes)}. "
@@ -43,11 +42,6 @@ def check(config: DictConfig) -> None:
         )
     if not isinstance(config.seed, int):
         raise UserError(f"seed is {config.seed!r}; it must be a whole number.")
-
-
-def _check_positive(key: str, value: object) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise UserError(f"{key} is {value!r}; it must be a whole number of at least 1.")
 
 
 def set_up(trainer: DictConfig) -> torch.device:
