@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from magicseg.evaluation.predict import evaluating, labels_of
+from magicseg.metrics import count, dice
 
 
 class Validation:
@@ -60,12 +61,7 @@ class Validation:
 
 def case_dice(prediction: Tensor, label: Tensor, classes: int) -> list[float]:
     """Return Dice of the labels 1..classes over a whole case; NaN where both label maps lack the class."""
-    scores = []
-    for index in range(1, classes + 1):
-        predicted, true = prediction == index, label == index
-        size = int(predicted.sum() + true.sum())
-        scores.append(2 * int(torch.logical_and(predicted, true).sum()) / size if size else math.nan)
-    return scores
+    return [dice(counts) for counts in count(prediction.numpy(), label.numpy(), classes)]
 
 
 def _mean(values: Sequence[float]) -> float:
