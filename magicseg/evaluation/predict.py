@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,9 +70,7 @@ def to_grid(labels: Tensor, volume: np.ndarray, preprocessing: Preprocessing) ->
 
 def save_prediction(path: Path, label: np.ndarray) -> None:
     """Write a label map as a compressed npz (member ``label``), atomically."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, label=label)
-    write_atomic(path, lambda file: file.write(buffer.getvalue()))
+    write_atomic(path, lambda file: np.savez_compressed(file, label=label))
 
 
 def load_prediction(path: Path) -> np.ndarray:
