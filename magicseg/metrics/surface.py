@@ -130,12 +130,10 @@ def surface_distances(
     ([0.0, 0.0], [0.0, 0.0, 1.0, 2.0], 2.0, 0.5)
     """
     masks = mask_pair(prediction, truth)
-    for side, mask in zip(("prediction", "truth"), masks, strict=True):
-        if not mask.any():
-            raise ValueError(f"{side} is empty; a distance between surfaces needs foreground in both masks.")
     (borders,) = borders_per_class(*masks, n_classes=1)
     if borders is None:
-        raise ValueError("Both masks must hold foreground.")
+        side = "truth" if masks[0].any() else "prediction"
+        raise ValueError(f"{side} is empty; a distance between surfaces needs foreground in both masks.")
     return borders.distances(spacing)
 
 
