@@ -67,7 +67,9 @@ def _score_case(
     case: Case,
 ) -> dict[str, list[ClassScore]]:
     path = predictions / f"{case.name}.npz"
-    grids = {"original": _Maps(load_prediction(path), load_case(root, case)[1], load_instances(root, case))}
+    given = any(protocol.true_instances == "given" for protocol in protocols.values())
+    instances = load_instances(root, case) if given else None
+    grids = {"original": _Maps(load_prediction(path), load_case(root, case)[1], instances)}
     try:
         if any(protocol.grid == "network" for protocol in protocols.values()):
             grids["network"] = grids["original"].resized(preprocessing)
@@ -80,7 +82,7 @@ def _score_case(
 
 
 class _Maps(NamedTuple):
-    """Prediction, truth and, if there are any, true instances of a case, each [D, H, W]."""
+    """Prediction, truth and, if a protocol takes them, true instances of a case, each [D, H, W]."""
 
     prediction: np.ndarray
     truth: np.ndarray
