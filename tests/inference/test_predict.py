@@ -14,7 +14,7 @@ from torch import nn
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import labels_of, predict_volume
 from magicseg.inference.flips import FlipAveraged
-from magicseg.inference.pictures import overlay
+from magicseg.inference.pictures import outlined, overlay
 from magicseg.inference.volumes import measure
 
 RNG = np.random.default_rng(1)
@@ -183,6 +183,16 @@ def test_overlays_show_slices_and_a_legend(colour, depth, columns, rows):
     assert (picture[5, 5] == 128).all()
     assert tuple(picture[10, 30]) == (0x56, 0xB4, 0xE9)  # outline
     assert picture[15, 45, 2] > 140 > picture[15, 45, 0]  # tinted
+
+
+@pytest.mark.parametrize("columns", [slice(0, 4), slice(6, 10), slice(0, 10)])
+def test_an_object_is_outlined_at_the_edge_of_the_image_whatever_lies_at_the_other_edge(columns):
+    label = np.zeros((8, 10), np.uint8)
+    label[:, columns] = 1
+    painted = outlined(np.zeros((8, 10), np.float32), label).any(axis=2)
+    inner = np.zeros_like(painted)
+    inner[1:-1, columns.start + 1 : columns.stop - 1] = True
+    np.testing.assert_array_equal(painted, (label == 1) & ~inner)
 
 
 def test_small_slices_are_enlarged():
