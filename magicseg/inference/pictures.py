@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from PIL import ImageColor, ImageDraw, ImageFont
 
 from magicseg.data.case import Image, Label
-from magicseg.reports.overlays import COLOURS, paint
+from magicseg.reports.overlays import COLOURS, paint, spread
 
 MOST, COLUMNS = 12, 4  # slices of a volume
 SMALLEST = 192  # pixels of a slice's longer side
@@ -19,7 +19,7 @@ LINE, FONT = 24, 15  # pixels: the legend's lines and letters
 
 def overlay(image: Image, label: Label, classes: Sequence[str]) -> bytes:
     """Return a png of the label [D, H, W] over the image, [D, H, W] or [D, H, W, 3]; of a volume up to 12 slices."""
-    chosen = _spread(label)
+    chosen = spread(label.any(axis=(1, 2)), MOST)
     tiles = [_enlarged(paint(outlined(image[z], label[z]), label[z], 0.3)) for z in chosen]
     columns = min(len(tiles), COLUMNS)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
@@ -36,13 +36,6 @@ def outlined(image: Image, label: Label) -> np.ndarray:
     neighbours = padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]
     outline = np.any([neighbour != label for neighbour in neighbours], axis=0)
     return paint(image, np.where(outline, label, 0), 1.0)
-
-
-def _spread(label: Label) -> list[int]:
-    """Return up to 12 slices, evenly among those with a label; among all where none has."""
-    labelled = np.flatnonzero(label.any(axis=(1, 2)))
-    slices = labelled if len(labelled) else np.arange(len(label))
-    return [int(z) for z in slices[np.linspace(0, len(slices) - 1, min(MOST, len(slices))).round().astype(int)]]
 
 
 def _enlarged(tile: np.ndarray) -> np.ndarray:

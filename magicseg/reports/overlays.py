@@ -56,7 +56,7 @@ def save_overlay(
         classes: names of the labels 1, 2, ...
         title: a line above the picture.
     """
-    slices = _spread(truth.any(axis=(1, 2)) | prediction.any(axis=(1, 2)), count=6)
+    slices = spread(truth.any(axis=(1, 2)) | prediction.any(axis=(1, 2)), count=6)
     rows, columns = slice(None), slice(None)
     if len(truth) > 1:  # a volume's organs are small; an image is shown whole
         rows, columns = _crop(truth.any(axis=0) | prediction.any(axis=0), margin=12)
@@ -88,7 +88,7 @@ def _panels(slices: int, aspect: float) -> tuple[Figure, Any]:
     return figure, figure.subplots(1, 4, squeeze=False).T if slices == 1 else figure.subplots(4, slices, squeeze=False)
 
 
-def _spread(wanted: Any, count: int) -> list[int]:
+def spread(wanted: Any, count: int) -> list[int]:
     """Return up to ``count`` evenly spread indices among the wanted ones; all indices count where none is wanted."""
     indices = np.flatnonzero(wanted) if wanted.any() else np.arange(len(wanted))
     chosen = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int)
