@@ -41,6 +41,10 @@ class Destination:
         """The run and the options that the label maps were made with."""
         return self.path / "settings.json"
 
+    def overlay_of(self, target: Path) -> Path:
+        """Return the picture of a label map: ``a.png`` of a.png, ``a.nii.gz.png`` of a.nii.gz."""
+        return self.overlays / (target if target.suffix == ".png" else target.with_name(f"{target.name}.png"))
+
     def open(self, settings: Mapping[str, Any], targets: set[Path], overwrite: bool) -> dict[str, Rows]:
         """Record the settings; return the rows of the label maps that hold, by file.
 
@@ -59,6 +63,7 @@ class Destination:
             rows = {}
             for path in found:
                 (self.labels / path).unlink()
+                self.overlay_of(path).unlink(missing_ok=True)
         write_json(self.settings, settings)
         return {file: rows[file] for file in rows if (self.labels / file).is_file()}
 

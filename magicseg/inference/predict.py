@@ -125,8 +125,7 @@ class Predictor:
             write_atomic(destination.labels / item.target, lambda file: file.write(content))
             if self.overlays:
                 picture = overlay(scan.image, label, classes)
-                path = destination.overlays / (name if name.endswith(".png") else f"{name}.png")
-                write_atomic(path, lambda file: file.write(picture))
+                write_atomic(destination.overlay_of(item.target), lambda file: file.write(picture))
         except UserError as error:
             outcome.failed.append(str(error))
             return

@@ -136,6 +136,13 @@ def test_other_settings_do_not_mix(rgb, pictures, segment):
     assert json.loads(destination.settings.read_text())["flips"] is True
 
 
+def test_no_picture_of_replaced_label_maps_is_left(rgb, pictures, segment):
+    _, destination = segment(rgb, pictures)
+    (destination.overlays / "mine.png").write_bytes(b"mine")
+    segment(rgb, pictures, flips=True, overwrite=True, overlays=False)
+    assert [path.name for path in destination.overlays.iterdir()] == ["mine.png"]
+
+
 def test_label_maps_of_unknown_origin_are_not_touched(rgb, pictures, segment, tmp_path):
     (tmp_path / "out" / "labels").mkdir(parents=True)
     (tmp_path / "out" / "labels" / "0.png").write_bytes(b"mine")
