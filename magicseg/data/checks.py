@@ -25,7 +25,7 @@ def check_arrays(
     besides 0.
     """
     _check_shapes(image, label, instances, where)
-    _check_image(image, rgb=image.ndim > label.ndim, where=where)
+    check_image(image, rgb=image.ndim > label.ndim, where=where)
     unknown = _unknown_labels(label, num_classes)
     if unknown:
         found = ", ".join(f"{value:g}" for value in unknown[:8])
@@ -46,7 +46,8 @@ def _check_shapes(image: NDArray[Any], label: NDArray[Any], instances: NDArray[A
         )
 
 
-def _check_image(image: NDArray[Any], rgb: bool, where: object) -> None:
+def check_image(image: NDArray[Any], rgb: bool, where: object) -> None:
+    """Raise UserError, naming ``where``, unless the values of an image are such as ``check_arrays`` says."""
     if image.dtype == np.uint8:
         return
     if image.dtype.kind != "f" or rgb:

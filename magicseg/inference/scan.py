@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicseg.data.case import Image, Label, Spacing
-from magicseg.data.checks import check_arrays
+from magicseg.data.checks import check_image
 from magicseg.data.sources import FORMATS
 from magicseg.data.sources.arrays import damage, read_npy
 from magicseg.data.sources.folder_pairs import NIFTI, PICTURES, SUFFIXES
@@ -57,7 +57,7 @@ class Reader:
             raise UserError(f"{path} is no image that can be read; allowed are {KINDS}.")
         read = self._picture if name.endswith(PICTURES) else self._nifti if name.endswith(NIFTI) else self._array
         scan = read(path)
-        check_arrays(scan.image, np.zeros(scan.image.shape[:3], np.uint8), 1, path)
+        check_image(scan.image, self.channels == 3, path)
         return scan
 
     def _picture(self, path: Path) -> Scan:
