@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
@@ -138,10 +137,7 @@ def _make_onnx(model: nn.Module, images: Tensor) -> bytes:
             output_names=["logits"],
             verbose=False,
         )
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "graph.onnx"
-        program.save(file)
-        return file.read_bytes()
+    return program.model_proto.SerializeToString()
 
 
 def _load_onnx(content: bytes) -> Run:
