@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from magicseg.arguments import parse, run_friendly
-from magicseg.assembly.build import build_model, find_device, input_size
+from magicseg.assembly.build import build_model, count_logits, find_device, input_size
 from magicseg.errors import UserError, choose
 from magicseg.files import write_text
 from magicseg.reports.complexity import Complexity, measure
@@ -107,9 +107,8 @@ def _bench(options: Options) -> Bench:
 
 def _section(config: DictConfig) -> Section:
     """Return the complexity of one network."""
-    classes = 1 if config.recipe.output == "sigmoid" else len(config.dataset.classes) + 1
     names = (config.backbone.name, config.conv.name)
-    network = Network(*names, config.dataset.channels, classes, input_size(config.recipe))
+    network = Network(*names, config.dataset.channels, count_logits(config), input_size(config.recipe))
     return Section("", "macs", [Entry(" with ".join(names), network, {}, _count(config))])
 
 
