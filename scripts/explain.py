@@ -15,7 +15,6 @@ from omegaconf import MISSING
 from magicseg.arguments import parse, run_friendly
 from magicseg.errors import UserError, choose
 from magicseg.reports.figures.activation import Activation, draw_activations
-from magicseg.reports.figures.grad_cam import class_activation, layers
 from magicseg.reports.figures.pictures import window
 from magicseg.reports.figures.shown import budget_note, find_runs, one_data_set, run_labels
 from magicseg.reports.figures.structure import resized
@@ -80,6 +79,8 @@ def activation(
     runs: Sequence[OpenedRun], chosen: Sequence[str], name: str, index: int, image: Volume, truth: Volume
 ) -> Activation:
     """Return the row of a class: the map of each run on the grid of the slice, cut to the objects of a volume."""
+    from magicseg.reports.figures.grad_cam import class_activation  # imports MONAI, which takes seconds
+
     height, width = truth.shape
     rows, columns = window(truth, margin=0.4)
     maps = []
@@ -93,6 +94,8 @@ def activation(
 
 def list_layers(runs: Sequence[OpenedRun], image: Volume) -> None:
     """Print what can be explained in each run."""
+    from magicseg.reports.figures.grad_cam import layers
+
     for run in runs:
         print(f"{run.result.key}, layer=NAME with one of (channels x rows x columns):")
         for name, shape in layers(run.network.model, run.network_input(image)).items():

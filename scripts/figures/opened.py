@@ -19,7 +19,6 @@ from magicseg.assembly.trained import TrainedNetwork, load_config, load_network
 from magicseg.data import load_case
 from magicseg.errors import UserError, choose
 from magicseg.evaluation.predict import load_prediction
-from magicseg.reports.complexity import count_macs
 from magicseg.reports.results import Result
 from magicseg.runs import RunFolder
 from magicseg.training.data import CaseSet, open_data
@@ -70,6 +69,8 @@ class OpenedRun:
 
     def macs(self) -> int:
         """Return the multiply-adds for one image at the size that the network was trained with."""
+        from magicseg.reports.complexity import count_macs  # imports torchvision, which no other figure needs
+
         with FakeTensorMode(), torch.no_grad():
             image = torch.empty(1, self.config.dataset.channels, *input_size(self.config.recipe))
             return count_macs(build_model(self.config, pretrained=False).eval(), image)
