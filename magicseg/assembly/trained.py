@@ -133,9 +133,9 @@ def load_weights(config: DictConfig, folder: RunFolder, model: nn.Module) -> dic
     checkpoint = load_chosen(config, folder)
     try:
         model.load_state_dict(checkpoint["model"])
-        temperature = build_temperature(config)
+        epoch, temperature = checkpoint["epoch"], build_temperature(config)
         if temperature is not None:  # the kernel attention is as hot as when the checkpoint was written
-            set_temperature(model, temperature.at(checkpoint["epoch"]))
+            set_temperature(model, temperature.at(epoch))
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(

@@ -72,6 +72,9 @@ def test_a_checkpoint_that_does_not_fit(saved):
     save_checkpoint(path, {**checkpoint, "model": dict(list(checkpoint["model"].items())[1:])})
     with pytest.raises(UserError, match=r"checkpoints does not fit the network .*config.yaml describes.*Missing key"):
         load_network(saved)
+    save_checkpoint(path, {"model": checkpoint["model"]})
+    with pytest.raises(UserError, match=r"checkpoints does not fit the network .*config.yaml describes.*epoch"):
+        load_network(saved)
     path.unlink()
     with pytest.raises(UserError, match=r"best.pt does not exist"):
         load_network(saved)
