@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from magicseg.assembly.build import build_model, input_size
 from magicseg.assembly.trained import TrainedNetwork, load_config, load_network
 from magicseg.data import load_case
 from magicseg.errors import UserError, choose
 from magicseg.evaluation.predict import load_prediction
+from magicseg.reports.complexity import measure
 from magicseg.reports.results import Result
 from magicseg.runs import RunFolder
 from magicseg.training.data import CaseSet, open_data
@@ -69,11 +69,8 @@ class OpenedRun:
 
     def macs(self) -> int:
         """Return the multiply-adds for one image at the size that the network was trained with."""
-        from magicseg.reports.complexity import count_macs  # imports torchvision, which no other figure needs
-
-        with FakeTensorMode(), torch.no_grad():
-            image = torch.empty(1, self.config.dataset.channels, *input_size(self.config.recipe))
-            return count_macs(build_model(self.config, pretrained=False).eval(), image)
+        build = partial(build_model, self.config, pretrained=False)
+        return measure(build, self.config.dataset.channels, input_size(self.config.recipe)).macs
 
 
 def open_runs(runs: Sequence[Result], trust: bool) -> list[OpenedRun]:

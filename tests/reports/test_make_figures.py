@@ -81,6 +81,15 @@ def test_mistakes_are_answered_with_a_paragraph(arguments, text, trained, comman
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("conv", ["contmix", "ddconv"])
+def test_the_multiply_adds_of_networks_that_look_at_their_numbers_can_be_counted(conv, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from figures.opened import OpenedRun
+
+    config = configuration("dataset=isic2018", "backbone=res2net_small", f"conv={conv}", "recipe.size=64")
+    assert OpenedRun(None, config, trust=False).macs() > 0
+
+
 def test_activation_maps_of_several_runs_are_drawn(trained, command, tmp_path):
     arguments = (f"run={trained}", "case=phantom28_frame01", "layer=decoder.blocks.2", "classes=RV,LV")
     code, _, told = command("explain.py", *arguments)
