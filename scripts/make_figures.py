@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from figures.grids import chosen_slices, example
-from figures.opened import open_runs
 from matplotlib.figure import Figure
 from omegaconf import MISSING
 
@@ -70,6 +68,9 @@ def by_dataset(runs: Sequence[Result]) -> dict[str, list[Result]]:
 
 def qualitative(runs: Sequence[Result], options: Options) -> Figure:
     """Return the same cases as several runs segment them."""
+    from figures.grids import chosen_slices, example  # PyTorch is imported only where a figure needs it
+    from figures.opened import open_runs
+
     one_data_set(runs)
     grouped(runs, options.protocol)  # refuses an unknown protocol
     labels = run_labels(runs, options.labels)
@@ -89,6 +90,7 @@ def curves(runs: Sequence[Result], options: Options) -> Figure:
 
 def cost(runs: Sequence[Result], options: Options) -> Figure:
     """Return a score over parameters and multiply-adds."""
+    from figures.opened import open_runs  # as above
 
     def macs(run: Result) -> int:
         return open_runs([run], options.trust)[0].macs()
