@@ -16,7 +16,7 @@ from magicseg.errors import choose
 from magicseg.reports.figures.cost import draw_cost
 from magicseg.reports.figures.curves import draw_curves
 from magicseg.reports.figures.qualitative import draw_qualitative
-from magicseg.reports.figures.shown import budget_note, find_runs, grouped, one_data_set, run_labels
+from magicseg.reports.figures.shown import budget_note, check_scored, find_runs, one_data_set, run_labels
 from magicseg.reports.figures.style import save_figure
 from magicseg.reports.results import Result
 
@@ -72,7 +72,7 @@ def qualitative(runs: Sequence[Result], options: Options) -> Figure:
     from figures.opened import open_runs
 
     one_data_set(runs)
-    grouped(runs, options.protocol)  # refuses an unknown protocol
+    check_scored(runs, options.protocol)
     labels = run_labels(runs, options.labels)
     slices = chosen_slices(runs[0], options.cases, options.count, options.protocol)
     opened = open_runs(runs, options.trust)

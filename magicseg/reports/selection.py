@@ -36,7 +36,7 @@ def select(table: PaperTable, results: Sequence[Result], request: Request) -> Se
     runs = [result for result in results if result.key in keys]
     scored = [run for run in runs if run.budget in request.budgets and run.role(request.protocol)]
     chosen = _chosen(scored, request)
-    groups = _grouped(chosen, request.protocol)
+    groups = group_runs(chosen, request.protocol)
     _refuse_mixtures(table.name, groups, request.mix)
     rows, letters = marked({key: groups[key] for key in keys if key in groups})
     return Selection(rows, letters, _left_out(runs, chosen, request))
@@ -51,7 +51,12 @@ def _chosen(runs: Sequence[Result], request: Request) -> list[Result]:
     return list(runs)
 
 
-def _grouped(runs: Sequence[Result], protocol: str) -> dict[RunKey, list[Group]]:
+def group_runs(runs: Sequence[Result], protocol: str) -> dict[RunKey, list[Group]]:
+    """Return the runs of each row as groups that are alike in all but the seed, members ordered by seed and fold.
+
+    Raises:
+        UserError: a seed occurs twice.
+    """
     alike: dict[tuple[RunKey, Setting], list[Result]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.seed, run.fold or 0, run.path)):
         alike[run.key, setting(run, protocol)].append(run)

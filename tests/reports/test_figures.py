@@ -183,6 +183,11 @@ def test_runs_that_differ_in_more_than_the_seed_are_marked_and_not_averaged(runs
         grouped(groups[0].runs, "strikt")
 
 
+def test_a_seed_that_occurs_twice_is_not_averaged(runs):
+    with pytest.raises(UserError, match=r"Seed 1 of one run occurs twice: \S+s1-0\S+ and \S+s1-1\S+\. Remove one"):
+        grouped(runs(summary(), summary()))
+
+
 def _write_curves(result, losses, dices):
     with result.path.with_name("curves.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from magicseg.errors import UserError
 from magicseg.reports.paper_tables import RunKey
 from magicseg.reports.request import Request
 from magicseg.reports.results import Result, load_results
-from magicseg.reports.settings import Group, Setting, marked, setting
+from magicseg.reports.selection import group_runs
+from magicseg.reports.settings import Group, marked
 
 SIZES = {"cpu": "CPU-sized runs, not the papers' training", "demo": "Demonstration runs, not the papers' training"}
 
@@ -86,23 +87,23 @@ def grouped(runs: Sequence[Result], protocol: str = "paper") -> tuple[list[Group
     Groups of one row that differ, e.g. in their configuration, carry letters and are never averaged.
 
     Raises:
-        UserError: no run was scored under the protocol, or one of them was not.
+        UserError: a run was not scored under the protocol, or a seed occurs twice.
     """
+    check_scored(runs, protocol)
+    rows = group_runs(runs, protocol)
+    marks, letters = marked({key: rows[key] for key in sorted(rows, key=baseline_first)})
+    notes = [f"[{letter}] {meaning}." for letter, meaning in letters.items()]
+    return [group for row in marks.values() for group in row], notes
+
+
+def check_scored(runs: Sequence[Result], protocol: str) -> None:
+    """Raise UserError unless all runs were scored under the protocol."""
     Request(protocol).check(runs)
     unscored = [str(run.path.parent) for run in runs if run.role(protocol) is None]
     if unscored:
         raise UserError(
             f"Without scores under protocol {protocol}: {', '.join(unscored)}. Score them by mode=evaluate."
         )
-    alike: dict[tuple[RunKey, Setting], list[Result]] = defaultdict(list)
-    for run in sorted(runs, key=lambda run: (run.seed, run.fold or 0)):
-        alike[run.key, setting(run, protocol)].append(run)
-    rows: dict[RunKey, list[Group]] = defaultdict(list)
-    for (key, each), members in sorted(alike.items(), key=lambda item: (baseline_first(item[0][0]), item[0][1])):
-        rows[key].append(Group(key, each, tuple(members)))
-    marks, letters = marked(rows)
-    notes = [f"[{letter}] {meaning}." for letter, meaning in letters.items()]
-    return [group for row in marks.values() for group in row], notes
 
 
 def budget_note(runs: Sequence[Result]) -> str:
