@@ -179,6 +179,24 @@ def run_folder(
     return RunFolder(outputs / dataset / backbone / conv / f"{digest(settings, 8)}-s{seed}")
 
 
+def find_folders(outputs: Path, file: str) -> list[RunFolder]:
+    """Return the run folders below ``outputs`` that hold ``file``, ordered by path.
+
+    What lies inside a run (thousands of predictions) is not looked at.
+
+    Raises:
+        UserError: ``outputs`` is not a folder.
+    """
+    if not outputs.is_dir():
+        raise UserError(f"{outputs} is not a folder. Name the folder that holds the runs with outputs=DIR.")
+    found = []
+    for folder, folders, files in os.walk(outputs):
+        if file in files:
+            folders.clear()
+            found.append(Path(folder))
+    return [RunFolder(path) for path in sorted(found)]
+
+
 def now() -> str:
     """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from magicseg.errors import UserError
 from magicseg.files import digest, read_json
 from magicseg.metrics import Protocol
 from magicseg.reports.paper_tables import METRICS, RunKey
-from magicseg.runs import RunFolder
+from magicseg.runs import RunFolder, find_folders
 
 BUDGETS = ("full", "cpu", "demo")
 EMPTY = ("absent", "missed", "hallucinated")
@@ -109,23 +108,13 @@ def load_results(outputs: Path, report: Callable[[str], object] = warnings.warn)
     Raises:
         UserError: ``outputs`` is not a folder.
     """
-    if not outputs.is_dir():
-        raise UserError(f"{outputs} is not a folder. Name the folder that holds the runs with outputs=DIR.")
     results = []
-    for path in sorted(_summaries(outputs)):
+    for folder in find_folders(outputs, "summary.json"):
         try:
-            results.append(read_result(path))
+            results.append(read_result(folder.summary))
         except UserError as error:
             report(f"Left out: {error}")
     return results
-
-
-def _summaries(outputs: Path) -> Iterator[Path]:
-    """Yield every summary; what lies inside a run (thousands of predictions) is not looked at."""
-    for folder, folders, files in os.walk(outputs):
-        if "summary.json" in files:
-            folders.clear()
-            yield Path(folder, "summary.json")
 
 
 def read_result(path: Path) -> Result:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from magicseg.arguments import parse
 from magicseg.errors import UserError, choose
-from magicseg.runs import RunFolder
+from magicseg.runs import RunFolder, find_folders
 
 STATES = ("finished", "running", "new", "interrupted", "failed", "killed", "timeout", "out of memory")
 STOPPED = STATES[3:]
@@ -50,17 +49,7 @@ def find_runs(outputs: Path) -> list[RunFolder]:
     Raises:
         UserError: ``outputs`` is not a folder.
     """
-    if not outputs.is_dir():
-        raise UserError(f"{outputs} is not a folder. Name the folder that holds the runs with outputs=DIR.")
-    return [RunFolder(path) for path in sorted(_run_folders(outputs))]
-
-
-def _run_folders(outputs: Path) -> Iterator[Path]:
-    """Yield the folders that hold a status; what lies inside a run (thousands of predictions) is not looked at."""
-    for folder, folders, files in os.walk(outputs):
-        if "status.json" in files:
-            folders.clear()
-            yield Path(folder)
+    return find_folders(outputs, "status.json")
 
 
 def count_states(states: Iterable[RunState]) -> str:
