@@ -115,12 +115,8 @@ def _check_keys(config: DictConfig, path: Path) -> None:
         )
 
 
-def load_chosen(config: DictConfig, folder: RunFolder) -> dict[str, Any]:
-    """Return the checkpoint that the recipe's selection rule chooses."""
-    return load_checkpoint(_chosen(config, folder))
-
-
 def _chosen(config: DictConfig, folder: RunFolder) -> Path:
+    """Return the file of the checkpoint that the recipe's selection rule chooses."""
     return folder.last if config.recipe.selection == "last" else folder.best
 
 
@@ -130,7 +126,7 @@ def load_weights(config: DictConfig, folder: RunFolder, model: nn.Module) -> dic
     Raises:
         UserError: the checkpoint is missing, damaged or of another network.
     """
-    checkpoint = load_chosen(config, folder)
+    checkpoint = load_checkpoint(_chosen(config, folder))
     try:
         model.load_state_dict(checkpoint["model"])
         epoch, temperature = checkpoint["epoch"], build_temperature(config)

@@ -9,7 +9,7 @@ from torch import nn
 from tqdm import tqdm
 
 from magicseg.assembly.build import preprocessing
-from magicseg.assembly.trained import load_chosen, load_weights
+from magicseg.assembly.trained import load_weights
 from magicseg.data import load_case
 from magicseg.errors import UserError
 from magicseg.evaluation.evaluate import Scores, rank_cases, score_cases, summaries, write_cases
@@ -22,14 +22,20 @@ from magicseg.training.data import CaseSet
 from magicseg.training.loop import SELECTIONS
 
 
-def predict_cases(config: DictConfig, folder: RunFolder, model: nn.Module, test: CaseSet) -> None:
-    """Predict every test case with the chosen checkpoint and keep its label map on the original grid."""
-    load_weights(config, folder, model)
+def predict_cases(config: DictConfig, folder: RunFolder, model: nn.Module, test: CaseSet) -> dict[str, Any]:
+    """Predict every test case with the chosen checkpoint and keep its label map on the original grid.
+
+    Returns:
+        What the summary says of the checkpoint: the rule that chose it, its epoch and its value under the rule.
+    """
+    chosen = load_weights(config, folder, model)["history"][-1]
     view = preprocessing(config.recipe)
     for case in tqdm(test.cases, desc="predicting", unit="case", disable=not config.trainer.progress):
         image, _ = load_case(test.root, case)
         label = predict_volume(model, image, view)
         save_prediction(folder.predictions / f"{case.name}.npz", label)
+    rule = config.recipe.selection
+    return {"rule": rule, "epoch": chosen["epoch"], "value": chosen.get(SELECTIONS[rule].score)}
 
 
 def protocols_of(config: DictConfig) -> dict[str, Protocol]:
@@ -50,7 +56,7 @@ def write_scores(config: DictConfig, folder: RunFolder, test: CaseSet, facts: di
         config: the run's configuration.
         folder: the run.
         test: the test cases.
-        facts: further entries of the summary: data, parameters, seconds, ...
+        facts: further entries of the summary: checkpoint, data, parameters, seconds.
     """
     protocols = protocols_of(config)
     scores = score_cases(
@@ -66,8 +72,6 @@ def write_scores(config: DictConfig, folder: RunFolder, test: CaseSet, facts: di
     write_cases(folder.cases, scores)
     if config.trainer.overlays:
         write_overlays(config, folder, test, scores)
-    score = SELECTIONS[config.recipe.selection].score
-    chosen = load_chosen(config, folder)["history"][-1]
     summary = {
         "dataset": config.dataset.name,
         "backbone": config.backbone.name,
@@ -76,7 +80,6 @@ def write_scores(config: DictConfig, folder: RunFolder, test: CaseSet, facts: di
         "variant": folder.path.name.split("-")[0],
         "budget": config.recipe.budget,
         "scores": summaries(scores, protocols),
-        "checkpoint": {"rule": config.recipe.selection, "epoch": chosen["epoch"], "value": chosen.get(score)},
         "provenance": read_json(folder.provenance),
         **facts,
     }

@@ -91,9 +91,12 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
         autocast=PRECISIONS[config.trainer.precision],
         progress=config.trainer.progress,
     ).fit()
-    predict_cases(config, folder, model, data.test)
-    seconds = folder.status().get("seconds", 0.0)  # of the training, all sessions together
-    facts = {"data": data.facts, "parameters": count_parameters(model), "seconds": seconds}
+    facts = {
+        "checkpoint": predict_cases(config, folder, model, data.test),
+        "data": data.facts,
+        "parameters": count_parameters(model),
+        "seconds": folder.status().get("seconds", 0.0),  # of the training, all sessions together
+    }
     write_scores(config, folder, data.test, facts)
     folder.set_status("finished", epoch=config.recipe.epochs, epochs=config.recipe.epochs)
 
@@ -116,5 +119,6 @@ def evaluate_again(config: DictConfig) -> RunFolder:
         former = read_json(folder.summary)
         if data.facts["manifest"] != former["data"]["manifest"]:
             raise UserError(f"The data in {own.dataset.root} are not those that {folder.path} was trained on.")
-        write_scores(own, folder, data.test, {key: former[key] for key in ("data", "parameters", "seconds")})
+        facts = {key: former[key] for key in ("checkpoint", "data", "parameters", "seconds")}
+        write_scores(own, folder, data.test, facts)
     return folder

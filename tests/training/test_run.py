@@ -109,6 +109,15 @@ def test_evaluating_again_uses_the_kept_predictions(finished, tmp_path, configur
     assert "Dice %" in capsys.readouterr().out
 
 
+def test_evaluating_again_needs_no_checkpoint(finished, tmp_path, configure):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy, ignore=shutil.ignore_patterns("checkpoints"))
+    before = json.loads((copy / "summary.json").read_text())
+    run(configure("mode=evaluate", f"run={copy}", "trainer.overlays=false"))
+    assert json.loads((copy / "summary.json").read_text()) == before
+
+
 @pytest.mark.parametrize("protocol", ["cascade", "mtunet", "ssl4mis"])
 def test_any_protocol_for_volumes_scores_the_kept_predictions(finished, tmp_path, configure, protocol):
     folder, _ = finished
