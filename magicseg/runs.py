@@ -27,6 +27,9 @@ from magicseg.files import digest, read_json, sha256, write_json
 
 PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy", "hydra-core", "medpy", "nibabel")
 
+PROGRESS = ("epoch", "epochs", "seconds")
+"""What a status tells of the training, and every later status too."""
+
 NUMBERLESS = ("inference", "reports")
 """What makes predictions, tables and pictures of a run does not change it."""
 
@@ -121,9 +124,13 @@ class RunFolder:
         return status
 
     def set_status(self, state: str, **details: Any) -> None:
-        """Record a state: running, interrupted, failed, out of memory, timeout, killed or finished."""
+        """Record a state: running, interrupted, failed, out of memory, timeout, killed or finished.
+
+        The ``PROGRESS`` that was recorded before stays where ``details`` has none.
+        """
+        progress = {key: value for key, value in self.status().items() if key in PROGRESS}
         process = {"pid": os.getpid(), "host": socket.gethostname(), "time": now()}
-        write_json(self.status_file, {"state": state, **details, **process})
+        write_json(self.status_file, {"state": state, **progress, **details, **process})
 
     @contextmanager
     def lock(self) -> Iterator[None]:

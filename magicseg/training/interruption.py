@@ -33,19 +33,19 @@ def stopping_on_signals() -> Iterator[None]:
 def recorded(folder: RunFolder) -> Iterator[None]:
     """Record in status.json that the run is running, and how it stopped if it did not finish."""
     with stopping_on_signals():
-        folder.set_status("running", **_progress(folder))
+        folder.set_status("running")
         try:
             yield
         except Interrupted as stop:
-            folder.set_status("interrupted", **_progress(folder), reason=f"exit code {stop.code}")
+            folder.set_status("interrupted", reason=f"exit code {stop.code}")
             print(f"\nInterrupted. The same command goes on after the last whole epoch; see {folder.status_file}.")
             raise
         except SystemExit as stop:
-            folder.set_status("failed", **_progress(folder), reason=f"exit code {stop.code}")
+            folder.set_status("failed", reason=f"exit code {stop.code}")
             raise
         except Exception as error:
             state = "out of memory" if any(map(_lacks_memory, _causes(error))) else "failed"
-            folder.set_status(state, **_progress(folder), reason=f"{type(error).__name__}: {error}")
+            folder.set_status(state, reason=f"{type(error).__name__}: {error}")
             raise
 
 
@@ -59,7 +59,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _progress(folder: RunFolder) -> dict[str, float]:
-    return {key: value for key, value in folder.status().items() if key in ("epoch", "epochs", "seconds")}

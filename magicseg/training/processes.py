@@ -168,21 +168,18 @@ def settle(worker: Worker, limits: Limits) -> None:
     with suppress(RunHeldError), folder.lock():  # another process goes on with the run: then it is not over
         status = folder.status()
         own = status.get("pid") == worker.process.pid
-        progress = {key: status[key] for key in ("epoch", "epochs", "seconds") if key in status}
         if folder.finished():
             return
         if worker.late:
-            folder.set_status(
-                "timeout", **progress, reason=f"longer than hydra.launcher.timeout_min={limits.timeout_min:g}"
-            )
+            folder.set_status("timeout", reason=f"longer than hydra.launcher.timeout_min={limits.timeout_min:g}")
         elif own and status["state"] not in ("running", "finished"):
             return
         elif code < 0:
             name = signal.Signals(-code).name
             hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
-            folder.set_status("killed", **progress, reason=f"ended by {name}{hint}")
+            folder.set_status("killed", reason=f"ended by {name}{hint}")
         else:
-            folder.set_status("failed", **progress, reason=_last_words(worker))
+            folder.set_status("failed", reason=_last_words(worker))
 
 
 def _last_words(worker: Worker) -> str:

@@ -123,6 +123,16 @@ def test_limits_that_no_run_can_keep_are_refused(limits, message):
         Processes([], limits)
 
 
+def test_a_later_state_keeps_what_was_told_of_the_training(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.set_status("running", epoch=2, epochs=8, seconds=5.0)
+    folder.set_status("failed", reason="no room")
+    folder.set_status("finished", epoch=8)
+    status = folder.status()
+    assert (status["epoch"], status["epochs"], status["seconds"]) == (8, 8, 5.0)
+    assert "reason" not in status
+
+
 def test_a_lock_does_not_outlive_its_process(tmp_path):
     folder = RunFolder(tmp_path)
     code = (
