@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,6 +65,15 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} does not exist.") from error
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Collection[str], lineterminator: str = "\r\n") -> str:
+    """Return ``rows``, each column -> value, as CSV below a line with the names of the columns."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator=lineterminator)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def sha256(path: Path) -> str:

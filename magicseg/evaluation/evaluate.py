@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
@@ -20,7 +18,7 @@ from magicseg.data import Case, Preprocessing, load_case, load_instances
 from magicseg.data.case import Spacing
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction
-from magicseg.files import write_text
+from magicseg.files import csv_text, write_text
 from magicseg.metrics import ClassScore, Measurement, Protocol, apply_protocol, measure_case, summarise
 
 Scores = dict[str, dict[str, list[ClassScore]]]
@@ -140,11 +138,7 @@ def write_cases(path: Path, scores: Scores) -> None:
         for case, class_scores in by_case.items()
         for score in class_scores
     ]
-    text = io.StringIO()
-    table = csv.DictWriter(text, fieldnames=list(dict.fromkeys(column for row in rows for column in row)))
-    table.writeheader()
-    table.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(rows, dict.fromkeys(column for row in rows for column in row)))
 
 
 def _columns(score: ClassScore) -> dict[str, Any]:

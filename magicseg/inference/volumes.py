@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from magicseg.data.case import Label, Spacing
-from magicseg.files import write_text
+from magicseg.files import csv_text, write_text
 
 COLUMNS = ("file", "label", "class", "voxels", "ml", "mm2")
 
@@ -52,8 +51,4 @@ def read_rows(path: Path) -> dict[str, Rows]:
 
 def write_rows(path: Path, rows: Mapping[str, Rows]) -> None:
     """Write the table, files in alphabetical order."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS)
-    table.writeheader()
-    table.writerows(row for file in sorted(rows) for row in rows[file])
-    write_text(path, text.getvalue())
+    write_text(path, csv_text((row for file in sorted(rows) for row in rows[file]), COLUMNS))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
+from magicseg.files import csv_text
 from magicseg.reports.complexity_notes import NOTES
 from magicseg.reports.complexity_tables import RULES, Entry, Section
+from magicseg.reports.layout import MISSING
+from magicseg.reports.markdown import aligned
 
-MISSING = "–"
 MIB = 2**20
 
 
@@ -44,11 +44,7 @@ def describe(section: Section) -> str:
 def to_csv(sections: Sequence[Section]) -> str:
     """Return a line for each network: plain counts, seconds and bytes; printed cells as the paper has them."""
     records = [_record(section, entry) for section in sections for entry in section.entries]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    return csv_text(records, records[0], lineterminator="\n")
 
 
 def _heading(section: Section) -> str:
@@ -61,9 +57,9 @@ def _heading(section: Section) -> str:
 def _table(section: Section) -> list[str]:
     lines = [_header(section), *([entry.label, *_cells(section, entry)] for entry in section.entries)]
     if section.bench is None:
-        return _aligned(lines)
+        return aligned(lines)
     memory = "Memory is of one image, beyond the weights, with their gradients in training."
-    return [f"Measured on {section.bench}. {memory}", "", *_aligned(lines)]
+    return [f"Measured on {section.bench}. {memory}", "", *aligned(lines)]
 
 
 def _header(section: Section) -> list[str]:
@@ -93,14 +89,6 @@ def _beside(printed: str | None, value: float, decimals: int) -> list[str]:
     if printed is None:
         return [MISSING, f"{value:.{decimals}f}", MISSING]
     return [printed, f"{value:.{decimals}f}", f"{100 * (value / float(printed) - 1):+.2f}"]
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    header, *rows = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) + " |" for line in lines
-    ]
-    return [header, "| " + " | ".join("-" * width for width in widths) + " |", *rows]
 
 
 def _record(section: Section, entry: Entry) -> dict[str, object]:

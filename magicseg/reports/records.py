@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
+from magicseg.files import csv_text
 from magicseg.reports.cells import Cell, Pair, Row, Table
 from magicseg.reports.settings import Setting
 
@@ -34,11 +33,7 @@ def comparisons_csv(table: Table) -> str:
 
 
 def _csv(records: Sequence[dict[str, object]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, records[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    return csv_text(records, records[0], lineterminator="\n")
 
 
 def _identity(table: Table, row: Row, cell: Cell) -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -21,7 +19,7 @@ from tqdm import tqdm
 from magicseg.assembly.checkpoint import load_checkpoint, save_checkpoint
 from magicseg.convs import TemperatureSchedule, set_temperature
 from magicseg.errors import UserError
-from magicseg.files import write_text
+from magicseg.files import csv_text, write_text
 from magicseg.models.model import all_finite
 from magicseg.runs import RunFolder
 from magicseg.seeding import derive_seed
@@ -138,11 +136,7 @@ class Trainer:
         for name, value in self.history[-1].items():
             if name != "epoch":
                 writer.add_scalar(name if "/" in name else f"training/{name}", value, epoch + 1)
-        text = io.StringIO()
-        table = csv.DictWriter(text, fieldnames=list(self.history[-1]))
-        table.writeheader()
-        table.writerows(self.history)
-        write_text(self.folder.curves, text.getvalue())
+        write_text(self.folder.curves, csv_text(self.history, self.history[-1]))
 
     def _save(self, epoch: int) -> None:
         if not all_finite(self.model):
