@@ -15,7 +15,7 @@ import yaml
 from magicseg.errors import UserError
 from magicseg.files import digest, read_json
 from magicseg.metrics import Protocol
-from magicseg.reports.paper_tables import METRICS, RunKey
+from magicseg.reports.paper_tables import METRICS, YAML_LOADER, RunKey
 from magicseg.runs import RunFolder, find_folders
 
 BUDGETS = ("full", "cpu", "demo")
@@ -23,7 +23,6 @@ EMPTY = ("absent", "missed", "hallucinated")
 FOLDS = 5
 """Folds of a cross-validated experiment; its runs have the splits fold0 to fold4."""
 FOLD = re.compile(r"fold\d+", re.ASCII)
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, but not everywhere
 
 
 @dataclass(frozen=True)
