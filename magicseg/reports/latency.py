@@ -117,6 +117,11 @@ def _peak_memory(step: Callable[[], None], device: torch.device) -> int:
         step()
         _finish(device)
         return torch.cuda.max_memory_allocated(device) - before
+    return peak_on_cpu(step)
+
+
+def peak_on_cpu(step: Callable[[], object]) -> int:
+    """Return the most bytes that PyTorch holds on the CPU at once during ``step``, beyond what it held before."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     held = peak = 0

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 from magicseg.arguments import parse
+from magicseg.reports.latency import peak_on_cpu
 
 WARM_UP = 2
 MIB = 2**20
@@ -65,7 +66,7 @@ def measure(forms: Mapping[str, Form], inputs: tuple[Tensor, ...], repeats: int)
     costs = {}
     for name, form in forms.items():
         forward, step = (statistics.median(column) for column in zip(*times[name][WARM_UP:], strict=True))
-        costs[name] = Cost(forward, step, peak_memory(form, inputs))
+        costs[name] = Cost(forward, step, peak_on_cpu(partial(training_step, form, inputs)))
     return costs
 
 
@@ -80,18 +81,6 @@ def training_step(form: Form, inputs: tuple[Tensor, ...]) -> tuple[float, float]
     for leaf in (*inputs, *(form.parameters() if isinstance(form, nn.Module) else ())):
         leaf.grad = None
     return forward, seconds
-
-
-def peak_memory(form: Form, inputs: tuple[Tensor, ...]) -> float:
-    """Return the most memory (bytes) that a step on the CPU holds beyond parameters and inputs."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        training_step(form, inputs)
-    held = peak = 0
-    for event in profiler.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            peak = max(peak, held)
-    return float(peak)
 
 
 @contextmanager
