@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,4 +33,10 @@ def _weights(pretrained: Any) -> Any:
     if isinstance(pretrained, dict):
         return {part: _weights(each) for part, each in pretrained.items()}
     is_file = isinstance(pretrained, str) and Path(pretrained).is_file()
-    return sha256(Path(pretrained)) if is_file else pretrained
+    return _hash(Path(pretrained), Path(pretrained).stat().st_mtime_ns) if is_file else pretrained
+
+
+@cache
+def _hash(file: Path, changed: int) -> str:
+    """Return the hash of a file as it was ``changed`` last; the runs of a sweep share it."""
+    return sha256(file)
