@@ -155,6 +155,16 @@ def test_the_folder_depends_on_what_changes_the_numbers_and_on_nothing_else(conf
     assert folder not in paths
 
 
+def test_pretrained_weights_count_by_their_content_wherever_they_lie(configure, tmp_path):
+    def folder(name, content):
+        (tmp_path / name).write_bytes(content)
+        return find_folder(configure("backbone=res2net", f"backbone.network.pretrained={tmp_path / name}")).path
+
+    first = folder("first.pt", b"weights")
+    assert folder("second.pt", b"weights") == first
+    assert folder("second.pt", b"other weights") != first
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
