@@ -23,6 +23,9 @@ from magicseg.training.sweep import SweepRun
 GRACE = 20.0
 """Seconds that a run gets to write down where it was, from being asked to stop until it is killed."""
 
+PRELOADED = ["magicseg.training.run", "magicseg.losses"]
+"""What runs import; the losses only when they train."""
+
 
 class Limits(NamedTuple):
     """What runs may use: how many at a time, minutes and gigabytes each, and the GPUs that they take turns on."""
@@ -80,7 +83,7 @@ class Processes:
         self.workers: list[Worker] = []
         self.problems: list[str | None] = [None] * len(runs)
         self.context = get_context("forkserver")  # it imports PyTorch once, before any run, and never touches a GPU
-        self.context.set_forkserver_preload(["magicseg.training.run"])
+        self.context.set_forkserver_preload(PRELOADED)
 
     def run(self) -> list[str | None]:
         """Run all; return what went wrong with each, None where nothing did.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from hydra.errors import InstantiationException
@@ -15,9 +15,11 @@ from magicseg.assembly.build import count_logits, find_device, input_size
 from magicseg.data import AUGMENTATIONS
 from magicseg.errors import UserError, choose
 from magicseg.files import read_json, write_json, write_text
-from magicseg.losses import Supervision
 from magicseg.runs import RunFolder, provenance
 from magicseg.training.loop import SELECTIONS, Clip
+
+if TYPE_CHECKING:
+    from magicseg.losses import Supervision
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 OUTPUTS = ("softmax", "sigmoid")
@@ -79,6 +81,8 @@ def build_loss(config: DictConfig) -> Supervision:
     Raises:
         UserError: the loss cannot be built, or not be taken of as many logits as the network returns.
     """
+    from magicseg.losses import Supervision  # MONAI takes seconds, for which only a training must wait
+
     edge_weight = config.conv.get("edge_weight", config.backbone.get("edge_weight", 0.0))
     loss = _instantiate("recipe.loss", config.recipe.loss)
     try:

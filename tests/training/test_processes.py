@@ -158,7 +158,7 @@ def test_the_server_does_not_touch_a_gpu():
         "import torch; used = []\n"
         "for name in ('is_available', 'device_count', 'init', '_lazy_init', 'current_device', 'get_device_name'):\n"
         "    setattr(torch.cuda, name, lambda *_, name=name: used.append(name))\n"
-        "import magicseg.training.run\n"
+        f"import {', '.join(processes.PRELOADED)}\n"
         "print(used)"
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
