@@ -1,4 +1,4 @@
-"""Write a paper's table with measured numbers: ``python scripts/make_tables.py table=magic_table2``."""
+"""Write a table with measured numbers: ``python scripts/make_tables.py table=magic_table2``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from magicseg.reports import status
 from magicseg.reports.cells import Table
 from magicseg.reports.comparisons import with_comparisons
 from magicseg.reports.markdown import to_markdown
+from magicseg.reports.own_rows import own_tables
 from magicseg.reports.page import Refused
 from magicseg.reports.paper_tables import table_names
 from magicseg.reports.request import CHOICES, parse_request
@@ -25,11 +26,12 @@ from magicseg.reports.writers import write_page, write_table
 
 @dataclass
 class Options:
-    """Compare finished runs with a paper's table: print it, and write it as Markdown, CSV and LaTeX.
+    """Compare finished runs, with a paper's table or among themselves: print and write it (Markdown, CSV, LaTeX).
 
     make_tables.py status [outputs=DIR] lists the runs by their state instead.
 
-    table: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5, or all, which also writes tables.html.
+    table: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5, or all, which also writes tables.html; or e.g.
+        own_acdc: all that was run on a data set, also on one's own (own_folder).
     outputs: the folder that holds the runs.
     protocol: which of a run's scores to show (paper, strict, or a protocol's name).
     budget: which runs to show (full, cpu, demo); full, or all of them with mix=budget.
@@ -61,11 +63,11 @@ def main(arguments: Sequence[str]) -> None:
         status.main(arguments[1:])
         return
     options = parse(Options, arguments)
-    choose("table", options.table, ["all", *table_names()])
     choices = {name: getattr(options, name) for name in CHOICES}
     request = parse_request(options.protocol, options.budget, options.mix, options.own_rows, **choices)
     unreadable: list[str] = []
     results = load_results(options.outputs, report=unreadable.append)
+    choose("table", options.table, ["all", *table_names(), *own_tables(results)])
     request.check(results)
 
     def make(name: str) -> Table:

@@ -26,9 +26,9 @@ FOLDED = (
 def footnotes(table: PaperTable, selection: Selection, request: Request) -> dict[str, tuple[str, ...]]:
     """Return the notes of a table by heading; a heading without notes is left out."""
     groups = [group for row in selection.groups.values() for group in row]
-    source = f"Printed numbers: {table.paper}; evaluated on {table.evaluated_on}."
+    source = [f"Printed numbers: {table.paper}; evaluated on {table.evaluated_on}."] if table.paper else []
     sections = {
-        "How to read it": [*READING, *_marks(selection), *([FOLDED] if _folded(groups) else []), source],
+        "How to read it": [*READING, *_marks(selection), *([FOLDED] if _folded(groups) else []), *source],
         "Measured numbers": _measured(table, groups, request),
         "Not shown": selection.left_out,
         "In the paper": list(table.notes),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from magicseg.reports.cells import Cell, Row, Sample, Table
 from magicseg.reports.footnotes import footnotes
-from magicseg.reports.own_rows import with_own_rows
+from magicseg.reports.own_rows import OWN, own_table, with_own_rows
 from magicseg.reports.paper_tables import Column, PaperRow, PaperTable, RunKey, paper_table
 from magicseg.reports.ranking import ranked
 from magicseg.reports.request import Request
@@ -18,10 +18,10 @@ SIZES = {"cpu": "CPU-sized runs", "demo": "demonstration runs"}
 
 
 def build_table(name: str, results: Sequence[Result], request: Request | None = None) -> Table:
-    """Return a paper's table with mean and standard deviation over seeds in every cell that was measured.
+    """Return a table with mean and standard deviation over seeds in every cell that was measured.
 
     Args:
-        name: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5.
+        name: magic_table1 to magic_table7, sgdc_table1 to sgdc_table5, or own_ and the name of a data set.
         results: finished runs in any order; those that are not part of the table are ignored.
         request: which of them to show; full runs under the papers' protocol if None.
 
@@ -29,9 +29,10 @@ def build_table(name: str, results: Sequence[Result], request: Request | None = 
         UserError: an unknown name, or runs differ in more than the seed and the request does not allow it.
     """
     request = request or Request()
-    paper = paper_table(name)
-    if request.own_rows is not None:
-        paper = with_own_rows(paper, results, request.own_rows)
+    own = name.startswith(OWN)
+    paper = own_table(name, results, request.protocol) if own else paper_table(name)
+    if own or request.own_rows is not None:
+        paper = with_own_rows(paper, results, request.own_rows or {})
     selection = select(paper, results, request)
     return Table(
         name=name,
@@ -45,7 +46,10 @@ def build_table(name: str, results: Sequence[Result], request: Request | None = 
 
 
 def _heading(paper: PaperTable, request: Request, selection: Selection) -> str:
-    source, number = paper.name.split("_table")
+    title = paper.title
+    if paper.paper:
+        source, number = paper.name.split("_table")
+        title = f"{source.upper()} Table {number}. {title}"
     papers_own = {run.role(request.protocol) for row in selection.groups.values() for each in row for run in each.runs}
     caveats = []
     if len(request.budgets) > 1:
@@ -54,7 +58,7 @@ def _heading(paper: PaperTable, request: Request, selection: Selection) -> str:
         caveats.append(f"{SIZES[request.budgets[0]]}, not the paper's training")
     if request.protocol != "paper" and papers_own != {"paper"}:
         caveats.append(f"scored under protocol {request.protocol}, not the paper's")
-    return f"{source.upper()} Table {number}. {paper.title}" + (f" ({'; '.join(caveats)})" if caveats else "")
+    return title + (f" ({'; '.join(caveats)})" if caveats else "")
 
 
 def _row(table: PaperTable, row: PaperRow, selection: Selection, protocol: str) -> Row:
