@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -121,9 +121,9 @@ class DDConv2d(CondConv2d):
 
     def _sample(self, x: Tensor, kernels: Tensor, sampling: Sampling, groups: int) -> Tensor:
         """Return the deformable convolution of x `[B, C, H, W]`."""
-        assert not isinstance(self.padding, str)  # the constructor turned words into pixels
         offset, mask = sampling
-        return deformable_conv2d(x, kernels, offset, mask, self.stride, self.padding, self.dilation, groups)
+        padding = cast("tuple[int, int]", self.padding)  # the constructor turned words into pixels
+        return deformable_conv2d(x, kernels, offset, mask, self.stride, padding, self.dilation, groups)
 
     def extra_repr(self) -> str:
         """Return the convolution's arguments for `repr`."""
