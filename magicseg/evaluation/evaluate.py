@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from magicseg.data import Case, Preprocessing, load_case, load_instances
-from magicseg.data.case import Spacing
+from magicseg.data import Case, Preprocessing
+from magicseg.data.case import Spacing, load_all
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction
 from magicseg.files import csv_text, write_text
@@ -65,9 +65,9 @@ def _score_case(
     case: Case,
 ) -> dict[str, list[ClassScore]]:
     path = predictions / f"{case.name}.npz"
+    _, truth, instances = load_all(root, case)
     given = any(protocol.true_instances == "given" for protocol in protocols.values())
-    instances = load_instances(root, case) if given else None
-    grids = {"original": _Maps(load_prediction(path), load_case(root, case)[1], instances)}
+    grids = {"original": _Maps(load_prediction(path), truth, instances if given else None)}
     try:
         if any(protocol.grid == "network" for protocol in protocols.values()):
             grids["network"] = grids["original"].resized(preprocessing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +77,7 @@ def load_prediction(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return archive["label"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # on wrong bytes, NumPy and zipfile raise nearly every kind
         raise UserError(
             f"Prediction {path} is missing or damaged ({error}). Restore it, or delete the run folder and train again."
         ) from error

@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -68,7 +70,10 @@ def test_predictions_come_back_and_damage_is_named(tmp_path):
     assert np.array_equal(load_prediction(tmp_path / "a.npz"), label)
     content = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
-    for name in ("a.npz", "none.npz"):
+    with zipfile.ZipFile(tmp_path / "header.npz", "w") as archive:  # one wrong bit made ( of a digit
+        header = b"{'descr': '|u1', 'fortran_order': False, 'shape': ((,), }"
+        archive.writestr("label.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    for name in ("a.npz", "none.npz", "header.npz"):
         with pytest.raises(UserError, match=rf"{name} is missing or damaged"):
             load_prediction(tmp_path / name)
 
