@@ -56,7 +56,7 @@ def draw_curves(runs: Sequence[Result]) -> Figure:
     _add_legend(figure, groups, colours, dashes)
     numbers = sorted({len(group.runs) for group in groups})
     counts = "–".join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))
-    text = f"{runs[0].key.dataset}. Line: mean of {counts} runs; band: lowest to highest run."
+    text = f"{runs[0].key.dataset}. Line: mean of {counts} run{'s' * (numbers[-1] > 1)}; band: lowest to highest run."
     add_note(figure, " ".join([text, budget_note(runs), *notes]))
     return figure
 
