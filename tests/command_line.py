@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
@@ -35,3 +37,13 @@ def call(*command: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, str(PROJECT / script), *arguments], cwd=cwd, env=ONE_THREAD, capture_output=True, text=True
     )
+
+
+def run_script(name: str, *arguments: object) -> int:
+    """Run a script of scripts/ in this process as from the command line; return its exit code."""
+    with patch.object(sys, "argv", [name, *map(str, arguments)]):
+        try:
+            runpy.run_path(str(PROJECT / "scripts" / name), run_name="__main__")
+        except SystemExit as end:
+            return end.code
+    return 0

@@ -1,18 +1,15 @@
 """Archives as sources, and the command: python scripts/prepare_data.py."""
 
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import run_script
 from tiny_acdc import write_h5_volumes
 from tiny_preparing import NAMES, go, pack
 
 from magicseg.data import archives, prepare
 from magicseg.errors import UserError
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "prepare_data.py"
 
 
 @pytest.mark.parametrize("kind", ["zip", "gztar", "xztar"])
@@ -52,14 +49,9 @@ def test_errors_in_an_archive_name_the_archive(source, root, tmp_path):
         go(archive, root)
 
 
-def command(monkeypatch, capsys, *arguments):
+def command(capsys, *arguments):
     """Run the script and return its exit code and what it printed, in one line."""
-    monkeypatch.setattr(sys, "argv", ["prepare_data.py", *map(str, arguments)])
-    code = 0
-    try:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-    except SystemExit as end:
-        code = end.code
+    code = run_script("prepare_data.py", *arguments)
     printed = capsys.readouterr()
     return code, " ".join((printed.out + printed.err).split())
 
@@ -67,17 +59,17 @@ def command(monkeypatch, capsys, *arguments):
 def test_the_script_prepares_and_verifies(tmp_path, monkeypatch, capsys):
     write_h5_volumes(tmp_path / "source", 1)
     monkeypatch.chdir(tmp_path)
-    code, text = command(monkeypatch, capsys, "dataset=acdc", "source=source", "allow_missing=true")
+    code, text = command(capsys, "dataset=acdc", "source=source", "allow_missing=true")
     assert (code, "acdc is prepared: 2 cases, 6 slices in data/prepared/acdc" in text) == (0, True)
-    code, text = command(monkeypatch, capsys, "dataset=acdc", "verify=true")
+    code, text = command(capsys, "dataset=acdc", "verify=true")
     assert (code, text) == (0, "acdc: all 2 case files in data/prepared/acdc are as prepared.")
 
 
-def test_the_script_verifies_to_the_bitter_end(tmp_path, monkeypatch, capsys):
+def test_the_script_verifies_to_the_bitter_end(tmp_path, capsys):
     write_h5_volumes(tmp_path / "source", 1)
     manifest = go(tmp_path / "source", tmp_path / "root")
     (tmp_path / "root" / manifest.cases[0].file).unlink()
-    code, text = command(monkeypatch, capsys, "dataset=acdc", f"root={tmp_path / 'root'}", "verify=true")
+    code, text = command(capsys, "dataset=acdc", f"root={tmp_path / 'root'}", "verify=true")
     assert code == 1
     assert "patient001_frame01.npz is missing. Prepare the data again" in text
 
@@ -85,18 +77,18 @@ def test_the_script_verifies_to_the_bitter_end(tmp_path, monkeypatch, capsys):
 def test_the_script_knows_other_names_and_takes_archives(source, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     archive = pack(source, tmp_path / "download.tar.gz")
-    code, text = command(monkeypatch, capsys, "dataset=acdc", f"source={archive}", "allow_missing=true", "workers=1")
+    code, text = command(capsys, "dataset=acdc", f"source={archive}", "allow_missing=true", "workers=1")
     assert (code, "acdc is prepared: 4 cases, 12 slices in data/prepared/acdc (from official NIfTI)." in text) == (
         0,
         True,
     )
-    code, text = command(monkeypatch, capsys, "dataset=isic2017", "source=nowhere")
+    code, text = command(capsys, "dataset=isic2017", "source=nowhere")
     assert (code, "nowhere" in text) == (1, True)
-    code, text = command(monkeypatch, capsys, "dataset=isic2017", "verify=true")
+    code, text = command(capsys, "dataset=isic2017", "verify=true")
     assert (code, "no prepared data in data/prepared/isic:" in text) == (1, True)
 
 
-def test_the_script_refuses_a_file_that_is_no_archive(tmp_path, monkeypatch, capsys):
+def test_the_script_refuses_a_file_that_is_no_archive(tmp_path, capsys):
     (tmp_path / "file").write_text("text")
-    code, text = command(monkeypatch, capsys, "dataset=acdc", f"source={tmp_path / 'file'}")
+    code, text = command(capsys, "dataset=acdc", f"source={tmp_path / 'file'}")
     assert (code, "neither a folder nor a zip or tar archive" in text) == (1, True)

@@ -4,14 +4,11 @@ import contextlib
 import csv
 import io
 import re
-import runpy
-import sys
 from functools import cache
-from unittest.mock import patch
 
 import pytest
 import torch
-from command_line import PROJECT
+from command_line import run_script
 
 from magicseg.models.cto import CTO, EdgeAttention
 from magicseg.models.levit_unet import LeViTUNet
@@ -26,16 +23,9 @@ from magicseg.reports.latency import Bench, Speed
 
 def run(*arguments):
     """Run the script; return (exit code, stdout, stderr in one line)."""
-    printed, errors, code = io.StringIO(), io.StringIO(), 0
-    with (
-        patch.object(sys, "argv", ["complexity.py", *arguments]),
-        contextlib.redirect_stdout(printed),
-        contextlib.redirect_stderr(errors),
-    ):
-        try:
-            runpy.run_path(str(PROJECT / "scripts" / "complexity.py"), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
+    printed, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        code = run_script("complexity.py", *arguments)
     return code, printed.getvalue(), " ".join(errors.getvalue().split())
 
 

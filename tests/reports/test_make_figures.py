@@ -1,16 +1,12 @@
 """The commands: figures of runs that were trained, mistakes in a paragraph."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import pytest
-from command_line import TINY, configuration
+from command_line import PROJECT, TINY, configuration, run_script
 from PIL import Image
 
 from magicseg.training.run import train
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = PROJECT / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +25,7 @@ def command(monkeypatch, capsys, tmp_path):
     monkeypatch.syspath_prepend(SCRIPTS)
 
     def run(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *arguments, f"output={tmp_path}"])
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
+        code = run_script(script, *arguments, f"output={tmp_path}")
         printed, told = capsys.readouterr()
         return code, printed, " ".join(told.split())
 

@@ -1,28 +1,18 @@
 """The command: a table on the screen and in files, mistakes in a paragraph."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import pytest
+from command_line import run_script
 from synthetic_runs import summary, write_run
 
 from magicseg.reports.paper_tables import table_names
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_tables.py"
-
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(capsys):
     """Return a function that runs the script and returns (exit code, stdout, stderr)."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["make_tables.py", *map(str, arguments)])
-        code = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
+        code = run_script("make_tables.py", *arguments)
         return code, *capsys.readouterr()
 
     return run
