@@ -26,7 +26,7 @@ RANKS = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
 
 
 def to_latex(table: Table) -> str:
-    """Return a table* environment (packages booktabs and adjustbox) with the notes below it."""
+    """Return a table* environment (needs booktabs and adjustbox) and its notes as text, which may break over pages."""
     header = " & ".join(escape(text) for text in ["", "", *map(column_heading, table.columns)])
     notes = [
         line
@@ -39,7 +39,7 @@ def to_latex(table: Table) -> str:
         rf"\caption{{{escape(table.heading)}}}",
         rf"\label{{tab:{table.name}}}",
         r"\centering",
-        r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.7\textheight}",
+        r"\begin{adjustbox}{max width=\linewidth, max totalheight=0.85\textheight}",
         rf"\begin{{tabular}}{{ll{'l' * len(table.columns)}}}",
         r"\toprule",
         rf"{header} \\",
@@ -48,9 +48,10 @@ def to_latex(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{adjustbox}",
-        r"\par\medskip\raggedright\footnotesize",
-        *notes,
         r"\end{table*}",
+        r"\begingroup\raggedright\footnotesize\noindent",
+        *notes,
+        r"\endgroup",
     ]
     return "\n".join(lines) + "\n"
 

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -123,6 +125,20 @@ def test_latex_is_well_formed(name):
     assert len(rows) == len(paper_table(name).rows) + 1
     assert not re.search(r"(?<!\\)[%#]", text.split("\n", 1)[1])
     assert not re.search("[×±–↑↓]", text)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles_and_every_table_fits_its_page(tmp_path, runs):
+    results = runs(*(summary(conv=conv, seed=seed) for conv in ("regular", "dcd", "magic_4x") for seed in (1, 2)))
+    tables = [with_comparisons(build_table(name, results)) for name in table_names()]
+    preamble = r"\documentclass{article}\usepackage{booktabs,adjustbox}\begin{document}"
+    text = "\n".join([preamble, *map(to_latex, tables), r"\end{document}"])
+    (tmp_path / "tables.tex").write_text(text, "utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert "too large" not in run.stdout
+    assert "Overfull" not in run.stdout
 
 
 def test_latex_escapes_what_users_can_name(runs):
