@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -48,9 +50,41 @@ def spatially_varying_filter(x: Tensor, logits: Tensor) -> Tensor:
     if is_exporting():  # cutting into pieces would fix the batch size in the graph
         y = torch.zeros_like(grouped_x)
         _add_filtered(y, grouped_x, grouped_logits.softmax(1))
+    elif x.is_cuda and x.numel() and fused_filter_works(x.device):
+        from magicseg.ops.fused_filter import fused_filter  # Triton is not there on every system
+
+        y = fused_filter(grouped_x, grouped_logits)
     else:
         y = _SoftmaxFilter.apply(grouped_x, grouped_logits)
     return y.reshape(x.shape).to(x.dtype)
+
+
+@torch.compiler.assume_constant_result
+@cache
+def fused_filter_works(device: torch.device) -> bool:
+    """Return whether the Triton kernels run on ``device`` and are right, tried once on a small map.
+
+    They need Triton, a C compiler and a GPU that Triton supports. A warning tells why they are not used.
+    """
+    try:
+        from magicseg.ops.fused_filter import fused_filter
+
+        fused, plain = (_try(form, device) for form in (fused_filter, _SoftmaxFilter.apply))
+        torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-5)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        warnings.warn(f"No fused filter on {device}; PyTorch's operations take its place. {reason}", stacklevel=2)
+        return False
+    return True
+
+
+def _try(form: Callable[[Tensor, Tensor], Tensor], device: torch.device) -> tuple[Tensor, ...]:
+    """Return y and both gradients for fixed inputs that need more than one block of positions and of channels."""
+    with torch.inference_mode(False), torch.enable_grad():
+        waves = [torch.arange(2.0 * size * 9 * 17, device=device).mul(size).sin() for size in (19, 9, 19)]
+        x, logits, grad = (wave.view(2, -1, 9, 17).requires_grad_() for wave in waves)
+        y = form(x, logits)
+        return y, *torch.autograd.grad(y, (x, logits), grad)
 
 
 class _SoftmaxFilter(torch.autograd.Function):

@@ -65,8 +65,8 @@ def measure_speed(
         name: Speed(
             latency=latencies[name],
             throughput=bench.batch / batches[name],
-            forward_memory=_peak_memory(partial(_infer, model, one), bench.device),
-            training_memory=_peak_memory(partial(_train, model, one), bench.device),
+            forward_memory=peak_memory(partial(_infer, model, one), bench.device),
+            training_memory=peak_memory(partial(_train, model, one), bench.device),
         )
         for name, model in tqdm(models.items(), desc="memory", leave=False)
     }
@@ -83,14 +83,14 @@ def _median_seconds(models: Mapping[str, nn.Module], x: Tensor, repeats: int) ->
 
 
 def _seconds(model: nn.Module, x: Tensor) -> float:
-    _finish(x.device)
+    finish(x.device)
     start = time.perf_counter()
     _infer(model, x)
-    _finish(x.device)
+    finish(x.device)
     return time.perf_counter() - start
 
 
-def _finish(device: torch.device) -> None:
+def finish(device: torch.device) -> None:
     """Wait for a GPU, which works on after a call has returned."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -109,19 +109,18 @@ def _train(model: nn.Module, x: Tensor) -> None:
     model.eval().zero_grad(set_to_none=True)
 
 
-def _peak_memory(step: Callable[[], None], device: torch.device) -> int:
+def peak_memory(step: Callable[[], object], device: torch.device) -> int:
     """Return the most bytes that PyTorch holds at once during ``step``, beyond what it held before."""
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         step()
-        _finish(device)
+        finish(device)
         return torch.cuda.max_memory_allocated(device) - before
-    return peak_on_cpu(step)
+    return _peak_on_cpu(step)
 
 
-def peak_on_cpu(step: Callable[[], object]) -> int:
-    """Return the most bytes that PyTorch holds on the CPU at once during ``step``, beyond what it held before."""
+def _peak_on_cpu(step: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     held = peak = 0

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from magicseg.arguments import parse
-from magicseg.reports.latency import peak_on_cpu
+from magicseg.assembly.build import find_device
+from magicseg.reports.latency import finish, peak_memory
 
 WARM_UP = 2
 MIB = 2**20
@@ -30,11 +31,12 @@ class Options:
     """Compare magicseg with the published forms, forward and backward.
 
     ``repeats``: measurements of each form; the median is printed. ``threads``: of PyTorch; 0 measures with one thread
-    and with all.
+    and with all. ``device``: cpu, cuda or cuda:1.
     """
 
     repeats: int = 15
     threads: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,23 @@ class Cost:
 def compare(cases: Mapping[str, Callable[[], Case]], arguments: Sequence[str]) -> None:
     """Measure every case and print times, peak memory and their ratios to the published form's."""
     options = parse(Options, arguments)
-    for number in [options.threads] if options.threads else sorted({1, os.cpu_count() or 1}):
+    device = find_device(options.device)
+    on_cpu = [options.threads] if options.threads else sorted({1, os.cpu_count() or 1})
+    for number in on_cpu if device.type == "cpu" else [torch.get_num_threads()]:
+        where = f"threads={number}" if device.type == "cpu" else torch.cuda.get_device_name(device)
         with threads(number):
             for name, build in cases.items():
                 torch.manual_seed(0)
-                forms, inputs = build()
-                print_costs(f"{name}, threads={number}", measure(forms, inputs, options.repeats))
+                forms, inputs = on_device(*build(), device)
+                print_costs(f"{name}, {where}", measure(forms, inputs, options.repeats))
+
+
+def on_device(forms: Mapping[str, Form], inputs: tuple[Tensor, ...], device: torch.device) -> Case:
+    """Return a case with its modules and its inputs on ``device``."""
+    for form in forms.values():
+        if isinstance(form, nn.Module):
+            form.to(device)
+    return forms, tuple(x.detach().to(device).requires_grad_(x.requires_grad) for x in inputs)
 
 
 def measure(forms: Mapping[str, Form], inputs: tuple[Tensor, ...], repeats: int) -> dict[str, Cost]:
@@ -66,18 +79,27 @@ def measure(forms: Mapping[str, Form], inputs: tuple[Tensor, ...], repeats: int)
     costs = {}
     for name, form in forms.items():
         forward, step = (statistics.median(column) for column in zip(*times[name][WARM_UP:], strict=True))
-        costs[name] = Cost(forward, step, peak_on_cpu(partial(training_step, form, inputs)))
+        costs[name] = Cost(forward, step, peak_memory(partial(training_step, form, inputs), inputs[0].device))
     return costs
 
 
 def training_step(form: Form, inputs: tuple[Tensor, ...]) -> tuple[float, float]:
-    """Return the seconds of forward and of forward + backward; the loss is the sum of all outputs."""
+    """Return the seconds of forward and of forward + backward; the loss is the sum of all outputs.
+
+    Making the loss's gradient is in neither.
+    """
+    device = inputs[0].device
     start = time.perf_counter()
     outputs = form(*inputs)
+    finish(device)
     forward = time.perf_counter() - start
     outputs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])
-    seconds = time.perf_counter() - start
+    gradients = [torch.ones_like(output) for output in outputs]
+    finish(device)
+    start = time.perf_counter()
+    torch.autograd.backward(outputs, gradients)
+    finish(device)
+    seconds = forward + time.perf_counter() - start
     for leaf in (*inputs, *(form.parameters() if isinstance(form, nn.Module) else ())):
         leaf.grad = None
     return forward, seconds
