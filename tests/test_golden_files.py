@@ -94,6 +94,17 @@ def test_an_operator_without_files_is_an_error():
         golden_files.golden_files("nothing")
 
 
+def test_another_folder_may_hold_some_operators_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(golden_files, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError):
+        golden_files.golden_files("magic")
+    (tmp_path / "magic_papereq_0.npz").touch()
+    (tmp_path / "magic_1.npz").touch()
+    (tmp_path / "magic_notes.npz").touch()
+    assert golden_files.golden_files("magic") == [tmp_path / "magic_1.npz"]
+    assert golden_files.golden_files("sgdc") == []
+
+
 def test_parts_are_fresh_tensors_and_counters_stay_integers():
     golden = Golden("name", {}, {"buffer/count": np.array(3), "buffer/mean": np.zeros(2)})
     part = golden.part("buffer", torch.float32)

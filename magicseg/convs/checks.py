@@ -41,9 +41,15 @@ def size_keeping_padding(
 
 def check_temperature(temperature: float) -> float:
     """Return ``temperature`` as a float; raise ValueError unless it is a positive, finite number."""
-    if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature must be a positive number, not {temperature!r}.")
+    check_positive_number(temperature=temperature)
     return float(temperature)
+
+
+def check_positive_number(**values: float) -> None:
+    """Raise ValueError that names the first of ``values`` that is not a positive, finite number."""
+    for name, value in values.items():
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a positive number, not {value!r}.")
 
 
 def pair(name: str, value: Size, smallest: int) -> tuple[int, int]:

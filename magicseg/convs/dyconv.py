@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magicseg.convs.checks import check_input, check_temperature
+from magicseg.convs.checks import check_input, check_positive_number, check_temperature
 from magicseg.convs.kernel_bank import KernelBankConv2d
 from magicseg.convs.pointwise import Pointwise
 from magicseg.ops.per_sample_conv import Padding, Size
@@ -53,8 +53,7 @@ class DYConv2d(KernelBankConv2d):
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, device, dtype,
             num_kernels=num_kernels,
         )  # fmt: skip
-        if not reduction_ratio > 0:
-            raise ValueError(f"reduction_ratio must be > 0, not {reduction_ratio!r}.")
+        check_positive_number(reduction_ratio=reduction_ratio)
         self.temperature = check_temperature(temperature)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         hidden = num_kernels if in_channels == 3 else int(in_channels * reduction_ratio) + 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from magicseg.convs.checks import check_at_least, check_input, check_temperature
+from magicseg.convs.checks import check_at_least, check_input, check_positive_number, check_temperature
 from magicseg.convs.kernel_bank import KernelBankConv2d
 from magicseg.convs.pointwise import Pointwise
 from magicseg.ops.batch_norm import batch_norm_vectors
@@ -61,8 +61,7 @@ class ODConv2d(KernelBankConv2d):
             num_kernels=num_kernels,
         )  # fmt: skip
         check_at_least(1, min_hidden=min_hidden)
-        if not reduction > 0:
-            raise ValueError(f"reduction must be > 0, not {reduction!r}.")
+        check_positive_number(reduction=reduction)
         self.temperature = check_temperature(temperature)
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         hidden = max(int(in_channels * reduction), min_hidden)

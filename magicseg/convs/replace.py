@@ -67,8 +67,8 @@ def replace_convs(
     Raises:
         UserError: no operator has this name.
         ValueError: no layer is picked; the operator refuses a layer's arguments; a layer pads with other values than
-            zero; or, with init="static", the operator or the layer (a subclass) does not allow it. The network is
-            unchanged, and the text names the layer.
+            zero; or, with init="static", the operator or the layer (a subclass, one with hooks) does not allow it. The
+            network is unchanged, and the text names the layer.
         TypeError: the operator has no such option.
     """
     if init not in ("fresh", "static"):
@@ -122,6 +122,8 @@ def _stand_in(name: str, layer: nn.Conv2d, build: Callable[..., nn.Module], stat
             raise ValueError(f"dynamic operators pad with zeros only, not padding_mode={layer.padding_mode!r}.")
         if static and type(layer) is not nn.Conv2d:
             raise ValueError("init='static' needs nn.Conv2d itself: a subclass may compute something else.")
+        if static and (layer._forward_pre_hooks or layer._forward_hooks):
+            raise ValueError("init='static' needs a layer without hooks: weight_norm's, for one, compute the weight.")
         operator = build(
             layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
             layer.groups, layer.bias is not None,

@@ -86,7 +86,9 @@ def test_one_kernel_has_no_attention_to_learn():
     [
         ({"temperature": 0}, r"temperature must be a positive number, not 0"),
         ({"temperature": float("nan")}, r"temperature must be a positive number, not nan"),
-        ({"reduction_ratio": 0}, r"reduction_ratio must be > 0, not 0"),
+        ({"temperature": "30"}, r"temperature must be a positive number, not '30'"),
+        ({"reduction_ratio": 0}, r"reduction_ratio must be a positive number, not 0"),
+        ({"reduction_ratio": float("inf")}, r"reduction_ratio must be a positive number, not inf"),
         ({"num_kernels": 0}, r"num_kernels must be an integer >= 1, not 0"),
         ({"groups": 3}, r"groups=3 does not divide in_channels=8 .* Allowed: 1, 2"),
     ],

@@ -105,7 +105,7 @@ def test_every_parameter_gets_a_gradient():
     ("options", "text"),
     [
         ({"temperature": -1}, r"temperature must be a positive number, not -1"),
-        ({"reduction": 0}, r"reduction must be > 0, not 0"),
+        ({"reduction": 0}, r"reduction must be a positive number, not 0"),
         ({"min_hidden": 0}, r"min_hidden must be an integer >= 1, not 0"),
     ],
 )

@@ -244,6 +244,14 @@ def test_a_subclass_cannot_start_static():
         replace_convs(small_network(), "magic_2x", scope=lambda name, layer: name == "4", init="static")
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_a_layer_whose_weight_a_hook_computes_cannot_start_static():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.utils.weight_norm(nn.Conv2d(8, 8, 3, padding=1)))
+    with pytest.raises(ValueError, match=r"Layer '1', .*init='static' needs a layer without hooks"):
+        replace_convs(model, "condconv", init="static")
+    assert replace_convs(model, "condconv") == ["1"]
+
+
 def test_nothing_to_replace():
     standardised = nn.Sequential(nn.Conv2d(3, 16, 3), StdConv2d(16, 16, 3), StdConv2d(16, 16, 3))
     with pytest.raises(ValueError, match=r"Sequential: looked for 3x3 .* first; it holds 1 Conv2d, 2 StdConv2d"):
