@@ -76,17 +76,28 @@ class UCTransNetLoss(nn.Module):
 
 
 class BinaryCrossEntropyDiceLoss(nn.Module):
-    """Binary cross entropy plus Dice of one logit: SGDC's segmentation loss (eq. 5), which names only the two.
-
-    Dice is the edge map's here too: over the whole batch ``1 - (2 sum(p t) + 1e-5) / (sum(p) + sum(t) + 1e-5)``.
-    """
+    """Binary cross entropy plus `dice_loss` of one logit: SGDC's segmentation loss (eq. 5), which only names both."""
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """Map logits [B, 1, H, W] and labels [B, H, W], 0 or 1, to a scalar; ValueError for more than one logit."""
         z, t = _binary(self, logits, label)
-        p = z.sigmoid()
-        dice = 1 - (2 * (p * t).sum() + 1e-5) / (p.sum() + t.sum() + 1e-5)
-        return functional.binary_cross_entropy_with_logits(z, t) + dice
+        return functional.binary_cross_entropy_with_logits(z, t) + dice_loss(logits, label)
+
+
+def dice_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the soft Dice loss of logits [B, classes, H, W] and labels [B, H, W], a scalar.
+
+    Probabilities p, truth t; per class over the whole batch ``1 - (2 sum(p t) + 1e-5) / (sum(p) + sum(t) + 1e-5)``,
+    then the mean over the classes without background. One logit alone stands for a binary task.
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.shape[1] == 1:
+        p, t = logits.sigmoid(), label[:, None].to(logits)
+    else:
+        p = logits.softmax(1)[:, 1:]
+        t = functional.one_hot(label.long(), logits.shape[1]).movedim(-1, 1)[:, 1:].to(p)
+    overlap, size = (p * t).sum((0, 2, 3)), p.sum((0, 2, 3)) + t.sum((0, 2, 3))
+    return (1 - (2 * overlap + 1e-5) / (size + 1e-5)).mean()
 
 
 def _binary(loss: nn.Module, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

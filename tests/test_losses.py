@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from monai.losses import DiceLoss
 from torch.nn import functional
 
 from magicseg.losses import (
@@ -10,6 +11,7 @@ from magicseg.losses import (
     StructureLoss,
     Supervision,
     UCTransNetLoss,
+    dice_loss,
     outer_edge,
 )
 
@@ -200,3 +202,24 @@ def test_the_softmax_of_one_channel_that_cto_takes_has_no_gradient():
     p = edge.softmax(1)
     (1 - 2 * p[:, :, :2].sum() / (p.sum() + 16)).backward()
     assert edge.grad.abs().max() == 0
+
+
+def test_dice_loss_by_hand():
+    label = torch.tensor([[[1, 1, 0, 0]]])
+    certain = torch.tensor([[[[30.0, -30, -30, -30]]]])  # one of the two pixels found
+    assert dice_loss(certain, label).item() == pytest.approx(1 - 2 / 3, rel=1e-5)
+    label = torch.tensor([[[1, 1, 2, 0]]])
+    logits = functional.one_hot(torch.tensor([[[1, 0, 2, 2]]]), 3).movedim(-1, 1) * 60.0
+    assert dice_loss(logits, label).item() == pytest.approx(((1 - 2 / 3) + (1 - 2 / 3)) / 2, rel=1e-5)
+    assert dice_loss(logits.bfloat16(), label).dtype == torch.float32
+
+
+def test_dice_loss_equals_monais():
+    torch.manual_seed(0)
+    logits, label = torch.randn(3, 4, 7, 5), torch.randint(0, 4, (3, 7, 5))
+    smooth = {"batch": True, "smooth_nr": 1e-5, "smooth_dr": 1e-5}
+    monais = DiceLoss(softmax=True, to_onehot_y=True, include_background=False, **smooth)
+    assert dice_loss(logits, label).item() == pytest.approx(monais(logits, label[:, None]).item(), rel=1e-6)
+    one, binary = logits[:, :1], (label > 1).long()
+    monais = DiceLoss(sigmoid=True, **smooth)
+    assert dice_loss(one, binary).item() == pytest.approx(monais(one, binary[:, None]).item(), rel=1e-6)

@@ -35,7 +35,7 @@ NEEDED = {
     "recipe.resize": "spline or bilinear",
     "recipe.normalise": "none or imagenet",
     "recipe.output": "softmax or sigmoid",
-    "recipe.selection": "best_validation_dice, best_validation_loss or last",
+    "recipe.selection": "best_validation_dice, best_validation_loss, best_validation_dice_loss or last",
 }
 """Keys without which a run cannot be read, and what they may hold."""
 

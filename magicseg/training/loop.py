@@ -42,6 +42,7 @@ class Selection(NamedTuple):
 SELECTIONS = {
     "best_validation_dice": Selection("dice"),
     "best_validation_loss": Selection("validation_loss", min),
+    "best_validation_dice_loss": Selection("validation_dice_loss", min),
     "last": Selection(None),
 }
 

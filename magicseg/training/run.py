@@ -29,6 +29,7 @@ from magicseg.training.setup import (
     check,
     record_provenance,
     set_up,
+    validation_losses,
 )
 
 
@@ -72,7 +73,7 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
     model = build_model(config, pretrained=not folder.last.is_file()).to(device)
     record_provenance(config, folder, data.facts["manifest"], device)
     loss = build_loss(config)
-    scores = Validation(validation_cases(config, data), config.dataset.classes, loss.segmentation)
+    scores = Validation(validation_cases(config, data), config.dataset.classes, validation_losses(loss))
     Trainer(
         model=model,
         loss=loss,

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from magicseg.assembly.build import count_logits, find_device, input_size
 from magicseg.data import AUGMENTATIONS
 from magicseg.errors import UserError, choose
+from magicseg.evaluation.validation import Loss
 from magicseg.files import read_json, write_json, write_text
 from magicseg.runs import RunFolder, provenance
 from magicseg.training.loop import SELECTIONS, Clip
@@ -90,6 +91,13 @@ def build_loss(config: DictConfig) -> Supervision:
     except ValueError as error:
         raise UserError(f"recipe.loss: {error}") from error
     return Supervision(loss, config.backbone.get("supervision", [1.0]), edge_weight)
+
+
+def validation_losses(loss: Supervision) -> dict[str, Loss]:
+    """Return what is measured on the validation cases beside Dice: the losses by which a checkpoint can be chosen."""
+    from magicseg.losses import dice_loss
+
+    return {"validation_loss": loss.segmentation, "validation_dice_loss": dice_loss}
 
 
 def _instantiate(key: str, node: DictConfig) -> Any:

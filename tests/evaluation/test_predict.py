@@ -99,9 +99,12 @@ def test_validation_is_the_mean_over_cases_then_classes():
     assert Validation({}, ["object"])(Threshold()) == {}
 
 
-def test_the_validation_loss_is_the_mean_over_slices():
+def test_a_validation_loss_is_the_mean_over_slices():
     images, labels = torch.rand(5, 1, 4, 4), torch.randint(0, 2, (5, 4, 4))
     loss = nn.CrossEntropyLoss()
     cases = {"a": (images[:3], labels[:3]), "b": (images[3:], labels[3:])}
-    scores = Validation(cases, ["object"], loss, batch_size=2)(Threshold())
-    assert scores["validation_loss"] == pytest.approx(loss(Threshold()(images), labels).item(), rel=1e-6)
+    losses = {"validation_loss": loss, "twice": lambda logits, label: 2 * loss(logits, label)}
+    scores = Validation(cases, ["object"], losses, batch_size=2)(Threshold())
+    expected = loss(Threshold()(images), labels).item()
+    assert scores["validation_loss"] == pytest.approx(expected, rel=1e-6)
+    assert scores["twice"] == pytest.approx(2 * expected, rel=1e-6)

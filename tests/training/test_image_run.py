@@ -1,5 +1,6 @@
 """A run on RGB images: one logit, normalised inputs, the network's grid, instances and panoptic quality."""
 
+import csv
 import json
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_an_image_run_is_scored_on_both_grids_with_instances(configure, capsys):
     assert set(scores["conic"]["mean"]) - set(scores["strict"]["mean"]) == {"pq"}
     assert scores["conic"]["counts"]["cases"] == 3
     assert json.loads(folder.summary.read_text())["checkpoint"]["rule"] == "best_validation_loss"
+
+
+@pytest.mark.parametrize("rule", ["best_validation_loss", "best_validation_dice_loss"])
+def test_a_loss_chooses_the_checkpoint(configure, rule):
+    config = configure(*IMAGES, f"recipe.selection={rule}", "recipe.epochs=3", "trainer.overlays=false")
+    folder = train(config)
+    with folder.curves.open(newline="") as file:
+        values = [float(row[rule.removeprefix("best_")]) for row in csv.DictReader(file)]
+    chosen = json.loads(folder.summary.read_text())["checkpoint"]
+    assert chosen == {"rule": rule, "epoch": values.index(min(values)) + 1, "value": pytest.approx(min(values))}
 
 
 def test_the_classes_and_channels_come_from_the_prepared_data(configure):
