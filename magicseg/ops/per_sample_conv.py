@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -11,6 +12,9 @@ from magicseg.ops.exporting import is_exporting
 
 Size = int | tuple[int, ...]
 Padding = Size | Literal["same", "valid"]
+
+# From about this many values on, a CPU takes less time and memory for the samples of a batch one by one.
+LARGE_SAMPLE = 200_000
 
 
 def per_sample_conv2d(
@@ -75,12 +79,17 @@ def conv2d_own_kernel(
 ) -> Tensor:
     """Convolve sample b of x `[B, C, H, W]` with `kernels[b]` `[O, C/groups, kh, kw]`; bias is `[B, O]`.
 
-    The batch becomes one image with B * groups groups of channels: one convolution, no loop.
+    Large samples on a CPU are convolved one by one. Otherwise the batch becomes one image with B * groups groups of
+    channels: one convolution, and a graph that holds for every batch size.
     """
     B, outputs = kernels.shape[:2]
     if B == 0:  # a convolution cannot have 0 groups; any kernel gives the empty result
         empty = kernels.sum(0)
         return functional.conv2d(x, empty, None if bias is None else bias.sum(0), stride, padding, dilation, groups)
+    if x.is_cpu and x[0].numel() >= LARGE_SAMPLE and not is_exporting():
+        biases = [None] * B if bias is None else bias
+        samples = zip(x.split(1), kernels, biases, strict=True)
+        return torch.cat([functional.conv2d(*sample, stride, padding, dilation, groups) for sample in samples])
     y = functional.conv2d(
         x.reshape(1, -1, *x.shape[2:]),
         kernels.flatten(0, 1),

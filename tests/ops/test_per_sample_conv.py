@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from magicseg.ops import per_sample_conv as module
 from magicseg.ops.per_sample_conv import conv2d_own_kernel, mix_kernels, per_sample_conv2d
 
 
@@ -42,13 +45,15 @@ def gradients(result, leaves):
     groups=st.sampled_from([1, 2]),
     bias=st.booleans(),
     mix=st.sampled_from(["kernels", "outputs", None]),
+    large=st.sampled_from([1, 10**6]),  # one by one, or all in one convolution
 )
-def test_values_and_gradients_equal_the_definition(B, K, side, stride, padding, dilation, groups, bias, mix):
+def test_values_and_gradients_equal_the_definition(B, K, side, stride, padding, dilation, groups, bias, mix, large):
     arguments = tensors(B=B, K=K, side=side, groups=groups, bias=bias, size=(9, 9))
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     leaves = [a for a in arguments if a is not None]
     expected = sample_by_sample(*arguments, **geometry)
-    result = per_sample_conv2d(*arguments, **geometry, mix=mix)
+    with patch.object(module, "LARGE_SAMPLE", large):
+        result = per_sample_conv2d(*arguments, **geometry, mix=mix)
     torch.testing.assert_close(result, expected)
     for got, want in zip(gradients(result, leaves), gradients(expected, leaves), strict=True):
         torch.testing.assert_close(got, want)
@@ -110,6 +115,20 @@ def test_an_exported_graph_takes_every_batch_size():
     x, _, weights, _ = tensors(B=5)
     expected = per_sample_conv2d(x, kernels, weights, bias, padding=1)
     torch.testing.assert_close(program.module()(x, weights), expected)
+
+
+def test_a_graph_of_large_samples_takes_every_batch_size(monkeypatch):
+    monkeypatch.setattr(module, "LARGE_SAMPLE", 1)
+    x, kernels = torch.randn(3, 4, 7, 6), torch.randn(2, 6, 4, 3, 3)
+
+    class Own(nn.Module):
+        def forward(self, x):
+            return conv2d_own_kernel(x, mix_kernels(kernels, x.mean((2, 3))[:, :2]))
+
+    expected = Own()(x)
+    exported = torch.export.export(Own(), (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)).module()
+    torch.testing.assert_close(exported(x), expected)
+    torch.testing.assert_close(exported(x[:2]), expected[:2])
 
 
 def test_own_kernels_are_mixed_kernels():
