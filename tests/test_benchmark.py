@@ -28,6 +28,22 @@ def test_published_and_released_magic_are_the_same_computation(kernels):
     torch.testing.assert_close(*gradients, rtol=0, atol=2e-6 * gradients[1].abs().max().item())
 
 
+@pytest.mark.parametrize("side", [8, 120])  # all samples at once, and one by one
+def test_all_forms_of_the_mixed_convolution_are_the_same_computation(side):
+    from benchmarks.operators import mixture_case
+
+    torch.manual_seed(0)
+    forms, inputs = mixture_case((2, 16, side, side), 3)
+    expected = forms["published"](*inputs)
+    wanted = torch.autograd.grad(expected.square().sum(), inputs)
+    for form in (forms["magicseg"], forms["outputs"]):
+        y = form(*inputs)
+        torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
+        gradients = torch.autograd.grad(y.square().sum(), inputs)
+        for got, each in zip(gradients, wanted, strict=True):
+            torch.testing.assert_close(got, each, rtol=0, atol=1e-5 * each.abs().max().item())
+
+
 def test_costs_are_measured_and_printed_as_ratios(capsys):
     from benchmarks.timing import compare
 

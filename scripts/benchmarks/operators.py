@@ -8,9 +8,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from benchmarks.published_operators import PublishedMAGIC
-from benchmarks.timing import Case, compare
+from benchmarks.published_operators import PublishedMAGIC, grouped_mixture
+from benchmarks.timing import Case, Form, compare
 from magicseg.convs import MAGICConv2d
+from magicseg.ops.per_sample_conv import per_sample_conv2d
 
 SHAPES = ((4, 64, 64, 64), (12, 16, 128, 128), (2, 256, 16, 16))
 """[B, C, H, W]: feature maps of the middle, the shallow and the deep end of a U-Net."""
@@ -27,6 +28,7 @@ def cases() -> Iterator[tuple[str, Callable[[], Case]]]:
         size = "x".join(map(str, shape))
         yield f"MAGIC 1x on {size}", partial(magic_case, shape, num_kernels=1)
         yield f"MAGIC 4x on {size}", partial(magic_case, shape, num_kernels=4)
+        yield f"convolution with 4 mixed kernels on {size}", partial(mixture_case, shape, num_kernels=4)
 
 
 def magic_case(shape: tuple[int, int, int, int], num_kernels: int) -> Case:
@@ -40,3 +42,15 @@ def magic_case(shape: tuple[int, int, int, int], num_kernels: int) -> Case:
         "paper": convolution(form="paper"),
     }
     return forms, (torch.randn(shape, requires_grad=True),)
+
+
+def mixture_case(shape: tuple[int, int, int, int], num_kernels: int) -> Case:
+    """The convolution of every sample with its own mixture of kernels, which all these operators share."""
+    B, C = shape[:2]
+    inputs = (torch.randn(shape), torch.randn(num_kernels, C, C, 3, 3), torch.rand(B, num_kernels))
+    forms: dict[str, Form] = {
+        "published": grouped_mixture,
+        "magicseg": partial(per_sample_conv2d, padding=1),
+        "outputs": partial(per_sample_conv2d, padding=1, mix="outputs"),
+    }
+    return forms, tuple(tensor.requires_grad_() for tensor in inputs)

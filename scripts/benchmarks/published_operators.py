@@ -43,3 +43,10 @@ class PublishedMAGIC(nn.Module):
             x.view(1, -1, H, W), kernels, bias, p.stride, p.padding, p.dilation, p.groups * B
         )  # fmt: skip
         return y.view(B, p.out_channels, *y.shape[2:])
+
+
+def grouped_mixture(x: Tensor, kernels: Tensor, weights: Tensor) -> Tensor:
+    """Convolve x `[B, C, H, W]` with mixtures of kernels `[K, O, C, 3, 3]`: a batch is one image of B groups."""
+    (B, _, H, W), (K, O) = x.shape, kernels.shape[:2]  # noqa: E741
+    mixed = torch.mm(weights, kernels.view(K, -1)).view(B * O, *kernels.shape[2:])
+    return functional.conv2d(x.reshape(1, -1, H, W), mixed, padding=1, groups=B).view(B, O, H, W)
