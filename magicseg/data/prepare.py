@@ -15,6 +15,7 @@ from magicseg.data import stamp
 from magicseg.data.archives import as_folder
 from magicseg.data.case import Case, write_case
 from magicseg.data.manifest import FILE, Manifest
+from magicseg.data.place import PROGRESS, check_place
 from magicseg.data.report import REPORTS, write_reports
 from magicseg.data.sources import FORMATS
 from magicseg.data.sources.source import Source, SourceCase, Volume
@@ -22,8 +23,6 @@ from magicseg.data.splits import slices_per_subject
 from magicseg.data.workers import work
 from magicseg.errors import UserError, choose, shortened
 from magicseg.files import sha256, write_text
-
-PROGRESS = "progress.jsonl"  # the cases finished so far, one a line; gone once the manifest is written
 
 
 def read_prepared(dataset: str, root: Path) -> Manifest:
@@ -69,9 +68,11 @@ def prepare(
     progress bar and messages; ``workers`` is the number of processes (left out: as many as pay).
 
     Raises:
-        UserError: unknown data set; source not found, damaged or not fit; cases missing and ``allow_missing`` false.
+        UserError: unknown data set; source not found, damaged or not fit; cases missing and ``allow_missing`` false;
+            source and root in one another, or files in root that were not prepared.
     """
     choose("data set", dataset, FORMATS)
+    check_place(source, root)
     state = stamp.state_of(source)
     already = stamp.fits(root, state)
     if already:

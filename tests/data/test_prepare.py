@@ -356,3 +356,51 @@ def test_a_manifest_is_plain_json(source, root):
     content = json.loads((root / "manifest.json").read_text())
     assert content["cases"][0]["name"] == NAMES[0]
     assert isinstance(Manifest.read(root).cases[0].shape, tuple)
+
+
+def raw(folder, *names):
+    """Write arrays as a user's own npz files, and return what each holds."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        values = np.random.default_rng(number).random((4, 5)) * 900
+        np.savez(folder / f"{name}.npz", image=values, label=(values > 400).astype(np.uint8))
+    return {path: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("source", "root"),
+    [("mine", "mine"), ("mine", "mine/prepared"), ("mine/cases", "mine"), ("mine", "."), ("link", "mine")],
+)
+def test_a_source_is_never_written_to(tmp_path, source, root):
+    held = raw(tmp_path / "mine/cases", "a", "b")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match=rf"^source={tmp_path / source} and root={tmp_path / root} .* in the other"):
+        prepare("folder", tmp_path / source, tmp_path / root, quiet=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()} == held
+
+
+@pytest.mark.parametrize("place", ["cases/x.npz", "cases/notes.txt", "report.html"])
+def test_files_that_are_not_of_a_preparation_are_left_alone(source, root, place):
+    (root / place).parent.mkdir(parents=True)
+    (root / place).write_text("the user's own")
+    with pytest.raises(
+        UserError, match=rf"^root={root} holds {place}, but nothing tells .*Give an empty or new folder"
+    ):
+        go(source, root)
+    assert [path.read_text() for path in root.rglob("*") if path.is_file()] == ["the user's own"]
+
+
+def test_what_an_interrupted_preparation_left_is_cleaned(source, root, reads):
+    reads[1].append(NAMES[3])
+    with pytest.raises(KeyboardInterrupt):
+        go(source, root)
+    reads[1].clear()
+    for name in (".patient001_frame01.npz.k3l1", "patient009_frame01.npz"):
+        (root / "cases" / name).touch()
+    assert go(source, root).verify(root) == []
+
+
+def test_a_deleted_manifest_is_made_again(source, root):
+    first = go(source, root)
+    (root / "manifest.json").unlink()
+    assert go(source, root) == first
