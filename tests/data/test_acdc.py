@@ -252,6 +252,32 @@ def test_spacing_without_label_file_pairs_is_the_images(tmp_path):
     assert acdc_official.read(tmp_path / NIFTI, label).spacing == SPACING
 
 
+def turn(path, axes):
+    """Store a NIfTI with its axes as ``axes``, at the same place in the patient."""
+    image = nibabel.load(path)
+    target = nibabel.orientations.axcodes2ornt(axes)
+    image = image.as_reoriented(nibabel.orientations.ornt_transform(nibabel.io_orientation(image.affine), target))
+    nibabel.save(image, path)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "SAR"])
+def test_a_label_stored_in_other_axes_than_its_image_is_turned(tmp_path, axes):
+    write_official(tmp_path, 1)
+    turn(tmp_path / NIFTI.replace(".nii", "_gt.nii"), axes)
+    volume = acdc.find(tmp_path).cases[0].read()
+    image, expected = raw_volume(10)
+    assert volume.image.tobytes() == scaled(image).tobytes()
+    assert volume.label.tobytes() == expected.tobytes()
+
+
+def test_a_label_at_another_place_than_its_image_is_refused(tmp_path):
+    write_official(tmp_path, 1)
+    nibabel.save(
+        nibabel.Nifti1Image(raw_volume(10)[1].T, np.diag([-1, -1, 1, 1])), tmp_path / NIFTI.replace(".nii", "_gt.nii")
+    )
+    refuses(tmp_path, "frame01_gt.nii.gz", "axes point to LPS, those of patient001_frame01.nii.gz to RAS")
+
+
 H5 = "data/patient001_frame01.h5"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from magicseg.data.case import check_arrays
 from magicseg.data.sources.arrays import scaled
 from magicseg.data.sources.layouts import enter
-from magicseg.data.sources.nifti import read_nifti
+from magicseg.data.sources.nifti import aligned, read_nifti
 from magicseg.data.sources.source import Source, SourceCase, Volume
 
 LAYOUT = "official NIfTI"
@@ -67,16 +67,19 @@ def _case(name: str, patient: str, frame: int, files: dict[str, Path]) -> Source
     image, label = files["image"], files["label"]
     phases = [phase for phase in ("ED", "ES") if _info(image.parent).get(phase) == str(frame)]
     facts: dict[str, Any] = {"phase": phases[0] if phases else None}
-    return SourceCase(name, patient, (image, label), "acdc official 1", partial(read, image, label), facts)
+    return SourceCase(name, patient, (image, label), "acdc official 2", partial(read, image, label), facts)
 
 
 def read(image_file: Path, label_file: Path) -> Volume:
     """Return one frame: (x, y, z) as stored turned to [D, H, W], scaled by its minimum and maximum to [0, 1].
 
+    A label whose axes point elsewhere than those of the image is turned to it.
+
     Raises:
-        UserError: a file is damaged, or what it holds is not fit for the prepared form.
+        UserError: a file is damaged, the two do not fit each other, or what they hold is not fit for the prepared form.
     """
-    raw, label = read_nifti(image_file), read_nifti(label_file).voxels.transpose(2, 1, 0)
+    raw = read_nifti(image_file)
+    label = aligned(read_nifti(label_file), raw).voxels.transpose(2, 1, 0)
     image = scaled(raw.voxels.transpose(2, 1, 0), image_file)
     check_arrays(image, label, NUM_CLASSES, f"{image_file} with {label_file.name}")
     x, y, z = raw.spacing
