@@ -1,5 +1,6 @@
 """Synapse: three layouts and three orders of labels give the same cases; what is not certain is refused."""
 
+import itertools
 import shutil
 
 import numpy as np
@@ -165,6 +166,25 @@ def test_a_case_in_another_order_than_the_set_is_refused(wrong, found):
     label = numbered(abdomen(0)[1], wrong)
     with pytest.raises(UserError, match=rf"case0009.*{found}.*order of TransUNet.*Two orders must not be mixed"):
         to_organs(label, "TransUNet", "case0009")
+
+
+def test_every_mixture_of_two_orders_is_refused():
+    orders = ("BTCV", "TransUNet", "CASCADE")
+    for order, wrong in itertools.permutations(orders, 2):
+        with pytest.raises(UserError, match=rf"^case0009: .* order of {order}, .*Two orders must not be mixed"):
+            to_organs(numbered(abdomen(0)[1], wrong), order, "case0009")
+    for order in orders:
+        np.testing.assert_array_equal(to_organs(numbered(abdomen(0)[1], order), order, "here"), abdomen(0)[1])
+
+
+def test_a_case_of_eight_organs_in_a_set_of_thirteen_is_named(tmp_path):
+    """The liver is 6 in BTCV and in CASCADE: what tells is that no scan of the abdomen lacks the vena cava."""
+    for number, order in ((1, "BTCV"), (5, "CASCADE"), (40, "BTCV")):
+        write_volume(tmp_path, number, order)
+    with pytest.raises(
+        UserError, match=r"case0005.npy.h5: the labels reach 8 and .*BTCV, which reaches 9 to 13 in every case"
+    ):
+        read_all(tmp_path)
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "0.5"), (14, "14"), (-1, "-1"), (np.nan, "nan"), (256, "256")])

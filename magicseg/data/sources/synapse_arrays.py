@@ -50,7 +50,7 @@ def find(files: dict[str, CaseFiles], wanted: list[str], order: str) -> Source:
 
 def _case(name: str, files: CaseFiles, order: str) -> SourceCase:
     read_case = partial(read, files.paths, files.volume is not None, order)
-    return SourceCase(name, name, files.paths, f"synapse arrays 1 {order}", read_case)
+    return SourceCase(name, name, files.paths, f"synapse arrays 2 {order}", read_case)
 
 
 def read_label(files: CaseFiles) -> NDArray[Any]:

@@ -58,17 +58,17 @@ def to_organs(label: NDArray[Any], order: str, where: object) -> Label:
     """Return the volume ``label``, [D, H, W], with our numbers of the eight organs, everything else 0.
 
     Raises:
-        UserError: a value is none of the order's, or the largest organ shows that this case follows another order.
+        UserError: a value is none of the order's, or the organs show that this case follows another order.
     """
     numbers = whole_numbers(label, where)
     counts = np.bincount(numbers.ravel(), minlength=HIGHEST + 1)
     counts[0] = 0
-    liver, highest = _number(order, "liver"), HIGHEST if order == "BTCV" else len(ORGANS)
-    largest = int(counts.argmax())
-    if counts[highest + 1 :].any() or largest in {_number(other, "liver") for other in ORDERS} - {liver}:
+    if _contradict(counts, order):
+        ends = f"reaches {len(ORGANS) + 1} to {HIGHEST} in every case" if order == "BTCV" else f"ends at {len(ORGANS)}"
         raise UserError(
-            f"{where}: the labels reach {numbers.max()} and the largest organ is {largest}. The other cases follow the "
-            f"order of {order}, which ends at {highest} and whose liver is {liver}. Two orders must not be mixed."
+            f"{where}: the labels reach {numbers.max()} and the largest organ is {counts.argmax()}. The other cases "
+            f"follow the order of {order}, which {ends} and whose liver is {_number(order, 'liver')}. Two orders must "
+            "not be mixed."
         )
     table = np.zeros(HIGHEST + 1, np.uint8)
     table[list(ORDERS[order])] = list(ORDERS[order].values())
@@ -84,6 +84,13 @@ def whole_numbers(label: NDArray[Any], where: object) -> Label:
         found = ", ".join(f"{value:g}" for value in wrong)
         raise UserError(f"{where}: the label holds the values {found}; allowed are 0 to {HIGHEST}.")
     return numbers
+
+
+def _contradict(counts: NDArray[np.int64], order: str) -> bool:
+    """Return whether the voxels of each organ in a case show that it does not follow ``order``."""
+    beyond_eight = bool(counts[len(ORGANS) + 1 :].any())  # in BTCV always: no scan of the abdomen lacks the vena cava
+    livers = {_number(other, "liver") for other in ORDERS} - {_number(order, "liver")}
+    return beyond_eight != (order == "BTCV") or int(counts.argmax()) in livers
 
 
 def _measure(label: NDArray[Any], where: object) -> tuple[NDArray[np.int64], Centres]:

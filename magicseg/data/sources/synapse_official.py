@@ -49,7 +49,7 @@ def find(files: dict[str, Files], wanted: list[str], order: str) -> Source:
 
 def _case(name: str, files: Files, order: str) -> SourceCase:
     read_case = partial(read, files["img"], files["label"], order)
-    return SourceCase(name, name, (files["img"], files["label"]), f"synapse BTCV 1 {order}", read_case)
+    return SourceCase(name, name, (files["img"], files["label"]), f"synapse BTCV 2 {order}", read_case)
 
 
 def read_label(files: Files) -> NDArray[Any]:
