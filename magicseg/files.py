@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: atomic writes, and hashes to tell one content from another."""
+"""Files that are either whole or not there: atomic writes, locks, and hashes to tell one content from another."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -74,6 +75,29 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Collection[str], linete
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def lock(file: IO[str], wait: bool = False, attempts: int = 20) -> bool:
+    """Lock an open file for this process alone and return True; the operating system lets go when it is closed.
+
+    Returns False if another process holds it; ``wait`` waits for that one instead. Processes that only ask whether the
+    file is locked let go within a moment.
+
+    Raises:
+        ImportError: the operating system is Windows.
+        OSError: the file system has no locks.
+    """
+    import fcntl
+
+    for attempt in range(attempts):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            if attempt + 1 < attempts:
+                time.sleep(0.01)
+        else:
+            return True
+    return False
 
 
 def sha256(path: Path) -> str:

@@ -13,17 +13,16 @@ import platform
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from magicseg.errors import UserError
-from magicseg.files import digest, read_json, sha256, write_json
+from magicseg.files import digest, lock, read_json, sha256, write_json
 
 PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy", "hydra-core", "medpy", "nibabel")
 
@@ -148,7 +147,7 @@ class RunFolder:
                 f"Cannot write to the run folder {self.path}: {error.strerror}. Choose another with outputs=DIR."
             ) from error
         with file:
-            if not _locked(file):
+            if not lock(file):
                 raise RunHeldError(
                     f"Another process works on {self.path} (status.json names it). Wait for it or stop it."
                 )
@@ -164,19 +163,6 @@ class RunFolder:
         except BlockingIOError:
             return True
         return False
-
-
-def _locked(file: IO[str], attempts: int = 20) -> bool:
-    """Lock a file for this process alone; others that only ask whether it is locked let go within a moment."""
-    for attempt in range(attempts):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if attempt + 1 < attempts:
-                time.sleep(0.01)
-        else:
-            return True
-    return False
 
 
 def run_folder(

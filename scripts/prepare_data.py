@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> None:
         manifest = verify_prepared(dataset, root)
         print(f"{dataset}: all {len(manifest.cases)} case files in {root} are as prepared.")
     else:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was unpacked is removed
         prepare(dataset, arguments.source, root, arguments.allow_missing, workers=arguments.workers)
 
 

@@ -15,7 +15,7 @@ from magicseg.data import stamp
 from magicseg.data.archives import as_folder
 from magicseg.data.case import Case, write_case
 from magicseg.data.manifest import FILE, Manifest
-from magicseg.data.place import PROGRESS, check_place
+from magicseg.data.place import PROGRESS, alone, beside, check_apart, check_free
 from magicseg.data.report import REPORTS, write_reports
 from magicseg.data.sources import FORMATS
 from magicseg.data.sources.source import Source, SourceCase, Volume
@@ -72,16 +72,18 @@ def prepare(
             source and root in one another, or files in root that were not prepared.
     """
     choose("data set", dataset, FORMATS)
-    check_place(source, root)
+    check_apart(source, root)
     state = stamp.state_of(source)
     already = stamp.fits(root, state)
     if already:
         manifest = read_prepared(dataset, root)
     if not already or (manifest.missing and not allow_missing):
-        with as_folder(source, root.with_name(f".{root.name}.unpacked"), quiet) as folder:
-            found = _find(dataset, folder, source, allow_missing)
-            manifest, already = _prepare(dataset, found, root, quiet, workers)
-        stamp.write(root, state)
+        with alone(root, quiet):
+            check_free(root)
+            with as_folder(source, beside(root, "unpacked"), quiet) as folder:
+                found = _find(dataset, folder, source, allow_missing)
+                manifest, already = _prepare(dataset, found, root, quiet, workers)
+            stamp.write(root, state)
     if not quiet:
         print(_summary(manifest, root, already))
     return manifest

@@ -4,13 +4,17 @@ import json
 import os
 import pickle
 import shutil
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_acdc import raw_volume, scaled, write_h5_slices, write_official
-from tiny_preparing import NAMES, go
+from tiny_preparing import NAMES, go, pack
 from tiny_sources import SOURCES
 
 from magicseg.data import Manifest, load_case, load_instances, prepare, read_prepared
@@ -404,3 +408,33 @@ def test_a_deleted_manifest_is_made_again(source, root):
     first = go(source, root)
     (root / "manifest.json").unlink()
     assert go(source, root) == first
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_two_preparations_of_one_root_the_second_waits_and_finds_it_done(
+    source, root, tmp_path, monkeypatch, capsys, packed
+):
+    source = pack(source, tmp_path / "download.tar.gz") if packed else source
+    module, goes_on, said = sys.modules[prepare.__module__], threading.Event(), ""
+    write = module._write
+    monkeypatch.setattr(module, "_write", lambda case, **options: goes_on.wait() and write(case, **options))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(go, source, root)
+        while not (root / "progress.jsonl").exists():
+            time.sleep(0.01)
+        second = threads.submit(prepare, "acdc", source, root, allow_missing=True)
+        for _ in range(500):
+            said += capsys.readouterr().out
+            if "waiting" in said:
+                break
+            time.sleep(0.01)
+        goes_on.set()
+        assert first.result() == second.result()
+    assert said == f"Another process prepares {root}; waiting for it to end.\n"
+    assert "nothing to do: 4 cases, 12 slices" in capsys.readouterr().out
+    assert first.result().verify(root) == []
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "source",
+        "prepared",
+        *(["download.tar.gz"] if packed else []),
+    }

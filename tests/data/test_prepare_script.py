@@ -1,10 +1,12 @@
 """Archives as sources, and the command: python scripts/prepare_data.py."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from command_line import run_script
+from command_line import PROJECT, run_script
 from tiny_acdc import write_h5_volumes
 from tiny_preparing import NAMES, go, pack
 
@@ -39,6 +41,30 @@ def test_an_interrupted_archive_leaves_nothing_and_goes_on(source, root, tmp_pat
     reads[0].clear()
     go(archive, root)
     assert reads[0] == NAMES[2:]
+
+
+def test_an_archive_is_removed_when_the_process_is_asked_to_stop(source, root, tmp_path):
+    archive = pack(source, tmp_path / "download.tar.gz")
+    code = (
+        "import runpy, sys, time; import magicseg.data; module = sys.modules['magicseg.data.prepare']\n"
+        "module._write = lambda case, **options: (print('writing', flush=True), time.sleep(99))\n"
+        "runpy.run_path('scripts/prepare_data.py', run_name='__main__')"
+    )
+    arguments = ["dataset=acdc", f"source={archive}", f"root={root}", "allow_missing=true"]
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=PROJECT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
+    assert (tmp_path / ".prepared.unpacked").is_dir()
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["download.tar.gz", "prepared", "source"]
+
+
+def test_an_archive_is_prepared_in_the_folder_in_which_one_is(source, tmp_path, monkeypatch):
+    archive = pack(source, tmp_path / "download.tar.gz")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert go(archive, Path()).verify(tmp_path / "here") == []
 
 
 def test_errors_in_an_archive_name_the_archive(source, root, tmp_path):
