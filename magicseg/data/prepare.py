@@ -16,7 +16,7 @@ from magicseg.data.archives import as_folder
 from magicseg.data.case import Case, write_case
 from magicseg.data.manifest import FILE, Manifest
 from magicseg.data.place import PROGRESS, alone, beside, check_apart, check_free
-from magicseg.data.report import REPORTS, write_reports
+from magicseg.data.report import REPORTS, totals, write_reports
 from magicseg.data.sources import FORMATS
 from magicseg.data.sources.source import Source, SourceCase, Volume
 from magicseg.data.splits import slices_per_subject
@@ -215,7 +215,8 @@ def _summary(manifest: Manifest, root: Path, already: bool) -> str:
     slices = sum(case.shape[0] for case in manifest.cases)
     state = "was already prepared from this source; nothing to do" if already else "is prepared"
     lines = [
-        f"{manifest.dataset} {state}: {len(manifest.cases)} cases, {slices} slices in {root} (from {manifest.layout})."
+        f"{manifest.dataset} {state}: {len(manifest.cases)} cases, {slices} slices in {root} (from {manifest.layout}).",
+        f"Classes: {totals(manifest)['Classes']}.",
     ]
     if manifest.missing:
         lines.append(f"{len(manifest.missing)} cases are missing; {root / 'report.txt'} names them.")

@@ -206,6 +206,40 @@ def test_masks_without_classes_are_refused(tmp_path, values, text):
         folder.find(tmp_path)
 
 
+def smooth(size):
+    """A mask of 0 and 255 that was resized: values between them along the edge."""
+    disc = ((np.indices((6, 8)) - 3) ** 2).sum(axis=0) < 6
+    return np.asarray(Image.fromarray((disc * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR))
+
+
+def test_masks_with_smooth_edges_are_refused_by_name(tmp_path):
+    write_set(tmp_path, values=(0, 255))
+    write(tmp_path / "masks/b.png", smooth((8, 6))), write(tmp_path / "masks/c.png", smooth((16, 12)))
+    write(tmp_path / "images/c.png", picture(2, (12, 16)))
+    assert 3 < len(np.unique(smooth((16, 12)))) < 64
+    with pytest.raises(UserError, match=r"masks/a.png holds the mask value 255, .*masks/c.png \d+ besides 0.*smooth"):
+        folder.find(tmp_path)
+
+
+@pytest.mark.parametrize("names", [None, "background\nfat\n", "background\na\nb\nc\n"])
+def test_masks_of_0_and_1_among_masks_of_0_and_255_are_refused_by_name(tmp_path, names):
+    write_set(tmp_path, values=(0, 255))
+    write(tmp_path / "masks/b.png", mask(1, (0, 1)))
+    if names:
+        (tmp_path / "classes.txt").write_text(names)
+    message = r"classes.txt: names the values" if names else r"a.png holds the mask value 255, .*b.png 1 besides 0"
+    with pytest.raises(UserError, match=message):
+        folder.find(tmp_path)
+
+
+def test_a_class_of_value_255_beside_others_must_be_named(tmp_path):
+    write_set(tmp_path, values=(0, 7, 255))
+    with pytest.raises(UserError, match=r"255, .*a.png 7 besides 0.*name the classes in classes.txt"):
+        folder.find(tmp_path)
+    (tmp_path / "classes.txt").write_text("background\nfat\nother\n")
+    assert folder.find(tmp_path).classes == ("background", "fat", "other")
+
+
 def test_jpeg_masks_are_cut_at_127(tmp_path):
     write_set(tmp_path)
     (tmp_path / "masks/b.png").unlink()

@@ -313,6 +313,14 @@ def test_a_source_may_bring_its_classes_and_instances(root, monkeypatch):
     assert manifest.cases[0].source["unmatched_pixels"] == 0
 
 
+def test_the_classes_that_were_found_are_printed(root, monkeypatch, capsys):
+    made_up(monkeypatch, "a", "b", classes=("background", "cat", "dog"))
+    prepare("folder", None, root)
+    assert capsys.readouterr().out == (
+        f"folder is prepared: 2 cases, 2 slices in {root} (from made up).\nClasses: 0 background, 1 cat, 2 dog.\n"
+    )
+
+
 def test_cases_of_the_same_name_are_refused(root, monkeypatch):
     made_up(monkeypatch, "case1", "case2", "Case1", classes=("background", "cat", "dog"))
     with pytest.raises(UserError, match="gives several cases the same name: case1"):

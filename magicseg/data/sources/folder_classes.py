@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,20 @@ class Classes:
     notes: tuple[str, ...] = ()
 
 
-def find_classes(folder: Path, found: Set[int]) -> Classes:
-    """Return the classes of the mask values ``found``, of which 0 is the background.
+def find_classes(folder: Path, found: Mapping[int, Path]) -> Classes:
+    """Return the classes of the mask values ``found``, each with a mask that holds it; 0 is the background.
 
     Raises:
-        UserError: there are no values but 0, too many, or other ones than those named.
+        UserError: there are no values but 0, too many, or other ones than those named; or they are not named, and 255
+            is one of several.
     """
-    if not found - {0} or len(found) > MOST:
+    if not found.keys() - {0} or len(found) > MOST:
         raise UserError(
             f"The masks in {folder} hold {len(found)} values up to {max(found, default=0)}; expected are 0 for the "
             f"background and one value a class, at most {MOST}. Masks with smooth edges, and those that number single "
             "objects, must be turned into masks of classes first."
         )
-    named = _named(folder, found)
+    named = _named(folder, found.keys()) or _numbered(found)
     values = tuple(sorted(named))
     names = tuple(named[value] for value in values)
     if values == tuple(range(len(values))):
@@ -61,14 +62,26 @@ def to_labels(mask: NDArray[Any], values: tuple[int, ...], where: object) -> Lab
     return labels.astype(np.uint8)
 
 
+def _numbered(found: Mapping[int, Path]) -> dict[int, str]:
+    """Return a name for each mask value that no file names."""
+    others = sorted(found.keys() - {0, 255})
+    if 255 in found and others:
+        raise UserError(
+            f"{found[255]} holds the mask value 255, {found[others[0]]} {others[0]} besides 0. 255 stands for the one "
+            "class of masks of 0 and 255; beside other values it looks like smooth edges, or like masks of 0 and 1 "
+            "among them. Turn them into masks of classes, or name the classes in classes.txt if 255 is one of several."
+        )
+    values = sorted(found.keys() | {0})
+    return {value: f"class_{label}" if label else "background" for label, value in enumerate(values)}
+
+
 def _named(folder: Path, found: Set[int]) -> dict[int, str]:
-    """Return the name of each mask value."""
+    """Return the name that a file gives to each mask value; nothing if there is no such file."""
     files = [path for name in ("classes.txt", "dataset.json") for path in sorted(folder.rglob(name))]
     if len(files) > 1:
         raise UserError(f"{files[0]} and {files[1]} both name the classes. Keep one of them.")
     if not files:
-        values = sorted(found | {0})
-        return {value: f"class_{label}" if label else "background" for label, value in enumerate(values)}
+        return {}
     named = _from_json(files[0]) if files[0].suffix == ".json" else _from_text(files[0], found)
     if unknown := sorted(found - named.keys()):
         raise UserError(

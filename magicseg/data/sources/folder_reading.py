@@ -51,14 +51,14 @@ def image_kind(pairs: Sequence[Pair]) -> str:
     return next(kind for kind in ("volume", "rgb", "grey") if kind in kinds)
 
 
-def mask_values(pairs: Sequence[Pair]) -> set[int]:
-    """Return the values that the masks hold; the search ends where there are too many to be classes."""
-    found: set[int] = set()
+def mask_values(pairs: Sequence[Pair]) -> dict[int, Path]:
+    """Return the values in the masks, each with the first that holds it, until there are too many to be classes."""
+    found: dict[int, Path] = {}
     for pair in pairs:
         mask = _stored_mask(pair)
         small = mask.dtype == np.uint8
         values = np.flatnonzero(np.bincount(mask.ravel())) if small else np.unique(mask)  # counting spares a sort
-        found |= set(values.tolist())
+        found = {**dict.fromkeys(values.tolist(), pair.label), **found}
         if len(found) > MOST:
             break
     return found
