@@ -16,6 +16,7 @@ from magicseg.errors import UserError
 from magicseg.files import digest, read_json, sha256, write_text
 
 FILE = "manifest.json"
+OWN = "folder"  # the data set that is the user's own
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,14 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Hash of the data: names, image and label values, spacing. The same on every machine."""
-        return digest([[case.name, case.content, case.spacing] for case in self.cases])
+        """Hash of the data: names, image and label values, spacing. The same on every machine.
+
+        In one's own data also the part that lists or folders give a case, which may change while the images do not.
+        """
+        parts = {
+            case.name: [case.source["part"]] for case in self.cases if self.dataset == OWN and "part" in case.source
+        }
+        return digest([[case.name, case.content, case.spacing, *parts.get(case.name, [])] for case in self.cases])
 
     @classmethod
     def read(cls, root: Path, advice: str = "Prepare the data first.") -> Manifest:
