@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +23,6 @@ from magicseg.data.splits import slices_per_subject
 from magicseg.data.workers import work
 from magicseg.errors import UserError, choose, shortened
 from magicseg.files import sha256, write_text
-
-OF_FILES = ("layout", "files", "fingerprint", "unmatched_pixels")  # what an entry's source tells of the case's files
 
 
 def read_prepared(dataset: str, root: Path) -> Manifest:
@@ -105,8 +103,7 @@ def _prepare(dataset: str, found: Source, root: Path, quiet: bool, workers: int 
     """Return the manifest and whether there was nothing to do."""
     classes = found.classes or FORMATS[dataset].classes
     known = _finished(dataset, root)
-    current = [case for case in found.cases if _is_current(case, known.get(case.name), root)]
-    done = {case.name: _as_told_now(case, known[case.name]) for case in current}
+    done = {case.name: known[case.name] for case in found.cases if _is_current(case, known.get(case.name), root)}
     if not (root / FILE).is_file() or not len(done) == len(found.cases) == len(known):
         _convert(found, done, len(classes), root, quiet, workers)
     cases = tuple(done[case.name] for case in found.cases)
@@ -138,12 +135,6 @@ def _is_current(case: SourceCase, known: Case | None, root: Path) -> bool:
         return False
     path = root / known.file
     return path.is_file() and sha256(path) == known.sha256
-
-
-def _as_told_now(case: SourceCase, known: Case) -> Case:
-    """Return the entry with what the source tells of the case beside its files: a list may give it another part."""
-    kept = {key: value for key, value in known.source.items() if key in OF_FILES}
-    return replace(known, subject=case.subject, source={**kept, **json.loads(json.dumps(case.facts))})
 
 
 def _convert(
