@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.flips and network.config.recipe.augment == "none":
         print("The run was trained with recipe.augment=none: mirrored images are new to it, and flips may do harm.")
     dataset = network.config.dataset
-    read = reader(dataset.name, dataset.channels, options.intensity)
+    read = reader(dataset.name, dataset.channels, options.intensity or dataset.get("intensity", ""))
     predict = Predictor(network, read, device, options.flips, options.batch_size, options.overlays, options.progress)
     outcome = predict(items, destination, options.overwrite)
     print(f"{outcome.done} images segmented, {outcome.kept} were already there; see {destination.path}")

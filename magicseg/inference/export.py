@@ -170,7 +170,8 @@ SCALING = {
 def _note(network: TrainedNetwork, output: Path, form: Format, difference: float) -> dict[str, Any]:
     """Return what a user of the graph must know."""
     config, (height, width) = network.config, network.preprocessing.size
-    rule, channels = reader(config.dataset.name, config.dataset.channels), config.dataset.channels
+    channels = config.dataset.channels
+    rule = reader(config.dataset.name, channels, config.dataset.get("intensity", ""))
     imagenet = {"mean": IMAGENET_MEAN.tolist(), "std": IMAGENET_STD.tolist()}
     return {
         "file": output.name,

@@ -73,12 +73,13 @@ def open_data(config: DictConfig) -> RunData:
 
 
 def fill_in(dataset: DictConfig) -> None:
-    """Set what the configuration leaves to the prepared data (null): classes, channels, the digest of the content."""
+    """Set what the configuration leaves to the prepared data (null): classes, channels, scaling, digest of content."""
     if None in dataset.values():
         manifest = read_prepared(dataset.name, Path(dataset.root))
         found = {
             "classes": list(manifest.classes[1:]),
             "channels": manifest.cases[0].channels,
+            "intensity": "min_max" if "intensity" in manifest.cases[0].source else "by_type",  # a fact of volumes
             "content": manifest.digest,
         }
         dataset.update({key: value for key, value in found.items() if key in dataset and dataset[key] is None})

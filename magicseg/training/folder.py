@@ -19,6 +19,7 @@ def find_folder(config: DictConfig) -> RunFolder:
     )
     for key in ("root", "paper_protocol"):  # where the data lie and how they are scored do not change the training
         settings["dataset"].pop(key)
+    settings["dataset"].pop("intensity", None)  # follows from the content
     settings["dataset"].get("train", {}).pop("root", None)
     network = settings["backbone"]["network"]
     if "pretrained" in network:

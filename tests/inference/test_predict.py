@@ -7,8 +7,9 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from command_line import call
+from command_line import call, run_script
 from PIL import Image as Picture
+from saved_run import save_run
 from torch import nn
 
 from magicseg.errors import UserError
@@ -220,6 +221,17 @@ def test_the_command(rgb_run, pictures, tmp_path):
     assert "bad.jpg is damaged" in result.stderr
     assert "1 of 6 images were not segmented" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("added", "rule"), [((), "min_max"), (("intensity=as_they_are",), "as_they_are")])
+def test_arrays_are_scaled_as_the_run_notes(tmp_path, capsys, added, rule):
+    """A data set of one's own may hold arrays of 8 bits and others; then all were scaled by minimum and maximum."""
+    own = ("dataset=folder", "dataset.channels=1", "dataset.classes=[a]", "dataset.content=x", "recipe=folder")
+    run = save_run(tmp_path / "run", *own, "dataset.intensity=min_max", "conv=regular")
+    np.save(tmp_path / "a.npy", RNG.integers(20, 60, (40, 44)).astype(np.uint8))
+    options = (f"run={run}", f"input={tmp_path / 'a.npy'}", f"output={tmp_path / 'out'}", "progress=false", *added)
+    assert run_script("predict.py", *options) == 0
+    assert json.loads((tmp_path / "out/settings.json").read_text())["intensity"] == rule
 
 
 @pytest.mark.parametrize(

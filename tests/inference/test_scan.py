@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from magicseg.data.sources import FORMATS, acdc_official
+from magicseg.data.sources import FORMATS, acdc_official, folder
 from magicseg.data.sources.images import read_mask
 from magicseg.data.sources.nifti import read_nifti
 from magicseg.errors import UserError
@@ -84,6 +84,17 @@ def test_slopes_are_applied_to_the_image_and_left_out_of_the_label(tmp_path):
 def test_every_nifti_of_a_folder_of_ones_own_is_scaled(tmp_path):
     scan = reader("folder", 1)(nifti(tmp_path / "a.nii", RNG.integers(3, 90, (4, 4, 2)).astype(np.uint8)))
     assert (scan.image.min(), scan.image.max()) == (0, 1)
+
+
+def test_arrays_of_mixed_types_are_read_as_for_training(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for name, dtype in (("a", np.uint8), ("b", np.float32)):
+            values = RNG.integers(20, 60, (6, 5)).astype(dtype) if kind == "images" else np.eye(6, 5, dtype=np.uint8)
+            np.save(tmp_path / kind / f"{name}.npy", values)
+    for case in folder.find(tmp_path).cases:
+        scan = reader("folder", 1, "min_max")(tmp_path / f"images/{case.name}.npy")
+        np.testing.assert_array_equal(scan.image, case.read().image)
 
 
 def picture(path, array):

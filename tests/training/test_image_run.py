@@ -99,6 +99,24 @@ def test_two_data_sets_of_ones_own_have_two_run_folders(configure, squares, tmp_
     assert len(paths) == 2
 
 
+@pytest.mark.parametrize(("types", "intensity"), [((np.uint8,), "by_type"), ((np.uint8, np.float32), "min_max")])
+def test_how_volumes_were_scaled_is_noted_and_changes_no_run_folder(configure, tmp_path, types, intensity):
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "source" / kind).mkdir(parents=True)
+        for number in range(4):
+            dtype = types[number % len(types)] if kind == "images" else np.uint8
+            values = rng.integers(0, 100 if kind == "images" else 2, (6, 7)).astype(dtype)
+            np.save(tmp_path / "source" / kind / f"{number}.npy", values)
+    prepare("folder", tmp_path / "source", tmp_path / "root", quiet=True)
+    config = configure(f"dataset.root={tmp_path / 'root'}")
+    fill_in(config.dataset)
+    assert config.dataset.intensity == intensity
+    path = find_folder(config).path
+    del config.dataset.intensity  # as in runs that were trained before it was noted
+    assert find_folder(config).path == path
+
+
 def test_several_outputs_and_an_edge_map_are_supervised(configure):
     small = ("backbone=res2net_small", "backbone.network.width=16", "conv=sgdc", "recipe.size=64")
     loss = ("recipe.output=sigmoid", "recipe.loss={_target_: magicseg.losses.BinaryCrossEntropyDiceLoss}")
