@@ -134,5 +134,5 @@ def _nii_gz(volume: Nifti, slices: Slices, label: Label) -> bytes:
         header.set_data_dtype(np.uint8)
         header["cal_min"], header["cal_max"] = 0, 0  # were the brightness of the image
         voxels = np.ascontiguousarray(slices.put_back(label, volume)).reshape(image.shape)
-        labelled = nibabel.Nifti1Image(voxels, image.affine, header)
+        labelled = type(image)(voxels, image.affine, header)
     return gzip.compress(labelled.to_bytes(), mtime=0)

@@ -40,13 +40,14 @@ def test_files_of_other_sorts_and_hidden_ones_are_not_looked_at(tmp_path):
     expect_set(read_all(tmp_path))
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".npz"])
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".H5", ".NPZ"])
 def test_files_that_hold_image_and_label(tmp_path, suffix):
     for seed, name in enumerate(NAMES):
-        if suffix == ".h5":
-            write_h5(tmp_path / f"{name}.h5", picture(seed), mask(seed))
+        if suffix.lower() == ".h5":
+            write_h5(tmp_path / f"{name}{suffix}", picture(seed), mask(seed))
         else:
-            np.savez(tmp_path / f"{name}.npz", image=picture(seed), label=mask(seed))
+            with (tmp_path / f"{name}{suffix}").open("wb") as file:  # a name would get the suffix again
+                np.savez(file, image=picture(seed), label=mask(seed))
     expect_set(read_all(tmp_path))
     np.savez(tmp_path / "d.npz", x=1)
     with pytest.raises(UserError, match=r"d.npz: holds x; expected are image and label"):

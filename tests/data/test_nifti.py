@@ -1,5 +1,6 @@
 """NIfTI: geometry from the header, exactly; damage and contradictions in words."""
 
+import gzip
 import itertools
 
 import nibabel
@@ -72,6 +73,17 @@ def test_planes_and_single_frames_are_volumes(tmp_path, shape, expected):
     assert (nifti.voxels.shape, len(nifti.spacing)) == (expected, 3)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "A.NII", "A.NII.GZ"])
+@pytest.mark.parametrize("form", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_both_versions_of_the_format_are_read_whatever_the_case_of_the_suffix(tmp_path, name, form):
+    voxels = np.arange(60, dtype=np.int16).reshape(SHAPE)
+    content = form(voxels, np.diag([*SIZES, 1])).to_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith("gz") else content)
+    nifti = read_nifti(tmp_path / name)
+    np.testing.assert_array_equal(nifti.voxels, voxels)
+    assert (nifti.axes, nifti.spacing, read_axes(tmp_path / name)) == ("RAS", SIZES, "RAS")
+
+
 def test_labels_in_other_axes_are_turned_to_those_of_the_image(tmp_path):
     image = read_nifti(save(tmp_path / "image.nii", axes="LPS"))
     label = read_nifti(save(tmp_path / "label.nii", axes="SAR"))
@@ -100,10 +112,12 @@ def test_axes_are_read_from_the_header_alone(tmp_path):
     assert read_axes(path) == "PIR"
 
 
+@pytest.mark.parametrize("form", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-@pytest.mark.parametrize("kept", [0, 10, 340, 400, -10])
-def test_cut_off_files_are_named(tmp_path, name, kept):
-    path = save(tmp_path / name, np.random.default_rng(0).integers(0, 999, (9, 9, 9)).astype(np.int16))
+@pytest.mark.parametrize("kept", [0, 10, 340, 400, 539, 560, -10])
+def test_cut_off_files_are_named(tmp_path, form, name, kept):
+    path = tmp_path / name
+    nibabel.save(form(np.random.default_rng(0).integers(0, 999, (9, 9, 9)).astype(np.int16), np.eye(4)), path)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(UserError, match=rf"{name} is damaged or no NIfTI file"):
         read_nifti(path)

@@ -64,6 +64,18 @@ def test_a_label_map_has_the_geometry_of_its_volume(tmp_path, dataset, unit):
     assert (np.asarray(found.dataobj) == 2).all()
 
 
+def test_the_label_map_of_a_nifti_2_has_its_geometry(tmp_path):
+    source = nibabel.Nifti2Image(HU, AFFINE)
+    source.header.set_xyzt_units("meter")
+    nibabel.save(source, tmp_path / "A.NII.GZ")
+    scan = reader("acdc", 1)(tmp_path / "A.NII.GZ")
+    found = nibabel.Nifti2Image.from_bytes(gzip.decompress(scan.encode(np.ones(scan.image.shape, np.uint8))))
+    np.testing.assert_array_equal(found.affine, AFFINE)
+    assert (found.shape, found.header.get_xyzt_units()[0]) == (HU.shape, "meter")
+    assert scan.spacing == (5000, 2000, 1500)
+    assert (np.asarray(found.dataobj) == 1).all()
+
+
 def test_a_volume_keeps_its_axes_of_length_one(tmp_path):
     for shape in ((5, 4), (5, 4, 1), (5, 4, 3, 1)):
         path = nifti(tmp_path / "a.nii.gz", RNG.random(shape).astype(np.float32))

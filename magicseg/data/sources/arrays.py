@@ -35,7 +35,7 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, Any]]:
     Raises:
         UserError: the file cannot be opened, or what is read from it is damaged.
     """
-    kind = path.suffix.removeprefix(".")
+    kind = path.suffix.lower().removeprefix(".")
     with damage(path, kind):
         if kind == "h5":
             import h5py

@@ -51,17 +51,20 @@ class Nifti:
 
 
 def read_nifti(path: Path) -> Nifti:
-    """Return the volume of a ``.nii`` or ``.nii.gz`` file as it is stored; [x, y] becomes [x, y, 1].
+    """Return the volume of a ``.nii`` or ``.nii.gz`` file, NIfTI-1 or -2, as it is stored; [x, y] becomes [x, y, 1].
 
     Raises:
         UserError: the file is damaged, holds no single volume of real numbers, or tells no voxel size.
     """
     from nibabel.nifti1 import Nifti1Image
+    from nibabel.nifti2 import Nifti2Header, Nifti2Image
 
     with damage(path, "NIfTI"):
         content = path.read_bytes()
-        # decompressed as a whole, because only the end of the stream carries its checksum
-        nifti = Nifti1Image.from_bytes(gzip.decompress(content) if path.suffix == ".gz" else content)
+        if path.suffix.lower() == ".gz":
+            content = gzip.decompress(content)  # as a whole, because only the end of the stream carries its checksum
+        second = Nifti2Header.may_contain_header(content[: Nifti2Header.sizeof_hdr])
+        nifti = (Nifti2Image if second else Nifti1Image).from_bytes(content)
         voxels = np.asarray(nifti.dataobj)
         unit = _MM.get(nifti.header.get_xyzt_units()[0], 1.0)
         zooms = [float(size) * unit for size in nifti.header.get_zooms()[:3]]
