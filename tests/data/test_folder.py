@@ -269,7 +269,17 @@ def test_no_pair_at_all_is_refused(tmp_path):
         folder.find(tmp_path)
 
 
-@pytest.mark.parametrize("parts", [("train", "val", "test"), ("Train_Folder", "validation", "Test_Folder")])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("train", "val", "test"),
+        ("Train_Folder", "validation", "Test_Folder"),
+        ("training", "valid", "testing"),
+        ("TRAINING", "VAL", "testA"),
+        ("train2017", "val-1", "test set"),
+        ("TrainDataset", "valset", "TestDataset"),
+    ],
+)
 @pytest.mark.parametrize("inside", [False, True])
 def test_folders_divide_the_cases(tmp_path, parts, inside):
     for part in parts:
@@ -281,6 +291,13 @@ def test_folders_divide_the_cases(tmp_path, parts, inside):
     assert {case.name: case.facts for case in cases} == {
         f"{part}_a": {"part": part} for part in ("train", "val", "test")
     }
+
+
+def test_words_that_begin_like_a_part_are_none(tmp_path):
+    names = ("valve", "trainee", "aorta", "VALVE", "testis", "value_1", "retest", "validity")
+    for name in names:
+        write_set(tmp_path, f"images/{name}", f"masks/{name}", names=(name,))
+    assert [case.facts for case in folder.find(tmp_path).cases] == [{}] * len(names)
 
 
 def test_a_single_part_does_not_divide(tmp_path):

@@ -20,7 +20,8 @@ KINDS = (
     ({"imagests"}, {"labelsts"}, "test"),
 )
 _MASK_ENDING = re.compile(r"[_-](masks?|seg|segmentation|gt|labels?)$", re.IGNORECASE)
-_PART = re.compile(r"(train|val|test)", re.IGNORECASE)
+# a whole word, perhaps with more behind it, as in Train_Folder, train2017 and TrainDataset; not valve or trainee
+_PART = re.compile(r"(?i:(train|val|test)(?:ing|id|idation)?(?:set)?)(?![a-z]|(?<=[A-Z])[A-Z])")
 _FIRST_CHANNEL = "_0000"  # how nnU-Net marks the first, here the only, channel of an image
 
 Key = tuple[str, str]  # folder below the place, file name without suffix
