@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_acdc import raw_volume, scaled, write_h5_slices, write_official
+from tiny_folder import write_set
 from tiny_preparing import NAMES, go, pack
 from tiny_sources import SOURCES
 
@@ -282,6 +283,15 @@ def test_a_folder_that_cannot_be_read_is_named(source, root, monkeypatch):
     with pytest.raises(UserError, match=rf"^{closed} cannot be read \(Permission denied\)\. Make it readable"):
         go(source, root)
     assert not root.exists()
+
+
+def test_parts_that_are_given_later_count(source, root):
+    write_set(source / "own", names=("a", "b"))
+    assert [case.source.get("part") for case in prepare("folder", source / "own", root, quiet=True).cases] == [None] * 2
+    (source / "own/train.txt").write_text("a\n")
+    (source / "own/test.txt").write_text("b\n")
+    manifest = prepare("folder", source / "own", root, quiet=True)
+    assert [case.source["part"] for case in manifest.cases] == ["train", "test"]
 
 
 def test_a_link_to_a_folder_above_does_no_harm(source, root):

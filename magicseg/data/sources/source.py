@@ -45,8 +45,10 @@ class SourceCase:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Return a hash that changes if the source files or the way to read them change."""
-        return digest([self.recipe, [[file.name, _hash(file, file.stat().st_mtime_ns)] for file in self.files]])
+        """Return a hash that changes if the source files, the way to read them or what is known of them change."""
+        return digest(
+            [self.recipe, self.facts, [[file.name, _hash(file, file.stat().st_mtime_ns)] for file in self.files]]
+        )
 
 
 @cache
