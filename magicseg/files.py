@@ -61,7 +61,7 @@ def read_json(path: Path) -> Any:
         UserError: the file is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8-sig"))  # Windows may put a mark first
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist.") from error
     except (ValueError, OSError) as error:

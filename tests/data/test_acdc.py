@@ -66,6 +66,16 @@ def test_frames_are_named_by_order_and_the_phase_comes_from_info(tmp_path, frame
     assert [case.facts["phase"] for case in cases] == expected
 
 
+def test_the_mark_that_windows_puts_before_a_text_hides_no_phase_and_no_slice(tmp_path):
+    write_official(tmp_path / "nifti", 1)
+    info = tmp_path / "nifti/patient001/Info.cfg"
+    info.write_text(info.read_text(), encoding="utf-8-sig")
+    assert [case.facts["phase"] for case in acdc.find(tmp_path / "nifti").cases] == ["ED", "ES"]
+    write_h5_slices(tmp_path / "h5", 1)
+    (tmp_path / "h5/all_slices.list").write_text("patient001_frame01_slice_4\n", encoding="utf-8-sig")
+    assert acdc.find(tmp_path / "h5").missing["patient001_frame01"] == "no slice 4"
+
+
 def test_all_layouts_give_equal_arrays(tmp_path):
     write_official(tmp_path / "nifti", 1)
     write_h5_volumes(tmp_path / "volumes", 1)

@@ -322,6 +322,20 @@ def test_lists_divide_the_cases(tmp_path, place):
     assert source.notes == ["1 of 4 cases are in no list and belong to no part."]
 
 
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(tmp_path):
+    write_set(tmp_path / "lists_and_text")
+    (tmp_path / "lists_and_text/train.txt").write_text("a\nb\n", encoding="utf-8-sig")
+    (tmp_path / "lists_and_text/test.txt").write_text("c\n", encoding="utf-8-sig")
+    (tmp_path / "lists_and_text/classes.txt").write_text("background\nGefäß\n", encoding="utf-8-sig")
+    source = folder.find(tmp_path / "lists_and_text")
+    assert source.classes == ("background", "Gefäß")
+    assert [case.facts for case in source.cases] == [{"part": "train"}, {"part": "train"}, {"part": "test"}]
+    assert source.missing == {}
+    write_set(tmp_path / "json")
+    (tmp_path / "json/dataset.json").write_text('{"labels": {"1": "polyp"}}', encoding="utf-8-sig")
+    assert folder.find(tmp_path / "json").classes == ("background", "polyp")
+
+
 def test_a_case_in_two_lists_is_refused(tmp_path):
     write_set(tmp_path)
     (tmp_path / "train.txt").write_text("a\n")

@@ -51,7 +51,7 @@ def find(folder: Path, files: dict[str, CaseFiles]) -> Source:
 def _named_in_lists(folder: Path) -> tuple[set[str], dict[str, set[int]]]:
     volumes, slices = set(), defaultdict(set)
     for path in sorted(folder.rglob("*.list")):
-        for line in path.read_text(errors="replace").split():
+        for line in path.read_text("utf-8-sig", "replace").split():
             match = _NAME.fullmatch(line.removesuffix(".h5"))
             if match and match[2]:
                 slices[match[1]].add(int(match[2]))

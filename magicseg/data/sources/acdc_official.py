@@ -88,5 +88,5 @@ def read(image_file: Path, label_file: Path) -> Volume:
 
 def _info(folder: Path) -> dict[str, str]:
     path = folder / "Info.cfg"
-    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    lines = path.read_text("utf-8-sig", "replace").splitlines() if path.is_file() else []
     return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -94,7 +94,7 @@ def _named(folder: Path, found: Set[int]) -> dict[int, str]:
 def _from_text(path: Path, found: Set[int]) -> dict[int, str]:
     """Return the lines as names of 0, 1, ..., or of the values found, if there are as many of them and larger ones."""
     with damage(path, "text"):
-        names = ["_".join(line.split()) for line in path.read_text().splitlines() if line.strip()]
+        names = ["_".join(line.split()) for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     if len(set(names)) != len(names):
         raise UserError(f"{path}: names a class twice; each needs its own name.")
     values = sorted(found | {0})

@@ -46,5 +46,5 @@ def _lists(folder: Path) -> list[tuple[str, Path]]:
 
 def _names(path: Path) -> list[str]:
     with damage(path, "text"):
-        lines = path.read_text().splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     return [case_name(stem_of(Path(line.strip()))) for line in lines if line.strip()]
