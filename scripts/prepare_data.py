@@ -23,7 +23,7 @@ class Arguments:
     dataset: name of the data set, e.g. acdc or phantom (isic2017 is isic)
     source: folder, or zip or tar archive, with the data as downloaded; the phantom needs none
     root: folder of the prepared form; data/prepared/<dataset> if not given
-    verify: only check every byte of the prepared files against their manifest
+    verify: only check every byte of the prepared cases against their manifest
     allow_missing: prepare what is there, even if cases are missing
     workers: number of processes; if not given one for every 100 cases, at most 8 or the number of processors
     """

@@ -93,7 +93,7 @@ class Manifest:
         return replace(self, classes=(self.classes[0], name), cases=cases)
 
     def verify(self, root: Path) -> list[str]:
-        """Return one line for each file in ``root`` that is not, byte for byte, what this manifest says."""
+        """Return one line for each file of manifest and cases in ``root`` that is not, byte for byte, as written."""
         return [*self._changes(root), *self._strangers(root)]
 
     def _changes(self, root: Path) -> Iterator[str]:

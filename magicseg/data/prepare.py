@@ -41,7 +41,7 @@ def read_prepared(dataset: str, root: Path) -> Manifest:
 
 
 def verify_prepared(dataset: str, root: Path) -> Manifest:
-    """Return the manifest of ``dataset`` in ``root`` after comparing every byte there with it.
+    """Return the manifest of ``dataset`` in ``root`` after comparing every byte of the cases with it.
 
     Raises:
         UserError: as ``read_prepared``; or files are missing, changed or not in the manifest: all are named.
