@@ -269,59 +269,6 @@ def test_no_pair_at_all_is_refused(tmp_path):
         folder.find(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "parts",
-    [
-        ("train", "val", "test"),
-        ("Train_Folder", "validation", "Test_Folder"),
-        ("training", "valid", "testing"),
-        ("TRAINING", "VAL", "testA"),
-        ("train2017", "val-1", "test set"),
-        ("TrainDataset", "valset", "TestDataset"),
-    ],
-)
-@pytest.mark.parametrize("inside", [False, True])
-def test_folders_divide_the_cases(tmp_path, parts, inside):
-    for part in parts:
-        if inside:
-            write_set(tmp_path, f"images/{part}", f"masks/{part}", names=("a",))
-        else:
-            write_set(tmp_path / part, names=("a",))
-    cases = folder.find(tmp_path).cases
-    assert {case.name: case.facts for case in cases} == {
-        f"{part}_a": {"part": part} for part in ("train", "val", "test")
-    }
-
-
-def test_words_that_begin_like_a_part_are_none(tmp_path):
-    names = ("valve", "trainee", "aorta", "VALVE", "testis", "value_1", "retest", "validity")
-    for name in names:
-        write_set(tmp_path, f"images/{name}", f"masks/{name}", names=(name,))
-    assert [case.facts for case in folder.find(tmp_path).cases] == [{}] * len(names)
-
-
-def test_a_single_part_does_not_divide(tmp_path):
-    write_set(tmp_path / "train")
-    assert [case.facts for case in folder.find(tmp_path).cases] == [{}] * 3
-
-
-@pytest.mark.parametrize("place", ["", "lists"])
-def test_lists_divide_the_cases(tmp_path, place):
-    write_set(tmp_path, names=(*NAMES, "d e"))
-    (tmp_path / place).mkdir(exist_ok=True)
-    (tmp_path / place / "train.txt").write_text("images/a.png\r\n\r\nd e.png\r\n")
-    (tmp_path / place / "valid.txt").write_text("b\nz.nii.gz\n")
-    source = folder.find(tmp_path)
-    assert {case.name: case.facts.get("part") for case in source.cases} == {
-        "a": "train",
-        "b": "val",
-        "c": None,
-        "d_e": "train",
-    }
-    assert source.missing == {"z": "in the list of val, but there is no such image with a mask"}
-    assert source.notes == ["1 of 4 cases are in no list and belong to no part."]
-
-
 def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(tmp_path):
     write_set(tmp_path / "lists_and_text")
     (tmp_path / "lists_and_text/train.txt").write_text("a\nb\n", encoding="utf-8-sig")
@@ -334,14 +281,6 @@ def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(tmp_path):
     write_set(tmp_path / "json")
     (tmp_path / "json/dataset.json").write_text('{"labels": {"1": "polyp"}}', encoding="utf-8-sig")
     assert folder.find(tmp_path / "json").classes == ("background", "polyp")
-
-
-def test_a_case_in_two_lists_is_refused(tmp_path):
-    write_set(tmp_path)
-    (tmp_path / "train.txt").write_text("a\n")
-    (tmp_path / "test.txt").write_text("a.png\n")
-    with pytest.raises(UserError, match=r"test.txt: a is also in the list of train"):
-        folder.find(tmp_path)
 
 
 def two_places(root):

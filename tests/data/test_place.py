@@ -1,54 +1,91 @@
-"""One process at a time prepares a data set."""
+"""Where data are prepared: apart from the source, over no one's files, by one process at a time."""
 
-import errno
-import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
-from command_line import PROJECT
-from tiny_preparing import go
+from tiny_preparing import NAMES, go, pack
 
-from magicseg.data.place import alone
-
-
-def test_a_place_is_held_by_a_file_that_is_there_only_meanwhile(root, tmp_path):
-    with alone(root):
-        assert [path.name for path in tmp_path.iterdir()] == [".prepared.lock"]
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ZeroDivisionError), alone(root):
-        raise ZeroDivisionError
-    assert list(tmp_path.iterdir()) == []
+from magicseg.data import prepare
+from magicseg.errors import UserError
 
 
-def test_a_killed_process_holds_no_place(root, tmp_path, capsys):
-    code = (
-        "import pathlib, sys, time; from magicseg.data.place import alone\n"
-        "with alone(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(99)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=PROJECT, stdout=subprocess.PIPE)
-    assert holder.stdout.readline() == b"held\n"
-    holder.kill()
-    holder.communicate()
-    with alone(root):
-        assert capsys.readouterr().out == ""
-    assert list(tmp_path.iterdir()) == []
+def raw(folder, *names):
+    """Write arrays as a user's own npz files, and return what each holds."""
+    folder.mkdir(parents=True)
+    for number, name in enumerate(names):
+        values = np.random.default_rng(number).random((4, 5)) * 900
+        np.savez(folder / f"{name}.npz", image=values, label=(values > 400).astype(np.uint8))
+    return {path: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_those_who_wait_come_one_after_another(root):
-    """Each of them removes the file that the next ones wait for."""
-    code = (
-        "import pathlib, sys, time; from magicseg.data.place import alone\n"
-        "root = pathlib.Path(sys.argv[1])\n"
-        "for _ in range(20):\n"
-        "    with alone(root, quiet=True): root.mkdir(); time.sleep(0.002); root.rmdir()"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=PROJECT) for _ in range(4)]
-    assert [process.wait() for process in processes] == [0] * 4
+@pytest.mark.parametrize(
+    ("source", "root"),
+    [("mine", "mine"), ("mine", "mine/prepared"), ("mine/cases", "mine"), ("mine", "."), ("link", "mine")],
+)
+def test_a_source_is_never_written_to(tmp_path, source, root):
+    held = raw(tmp_path / "mine/cases", "a", "b")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with pytest.raises(UserError, match=rf"^source={tmp_path / source} and root={tmp_path / root} .* in the other"):
+        prepare("folder", tmp_path / source, tmp_path / root, quiet=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()} == held
 
 
-def test_without_locks_a_data_set_is_prepared_all_the_same(source, root, monkeypatch):
-    def flock(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
+@pytest.mark.parametrize("place", ["cases/x.npz", "cases/notes.txt", "report.html"])
+def test_files_that_are_not_of_a_preparation_are_left_alone(source, root, place):
+    (root / place).parent.mkdir(parents=True)
+    (root / place).write_text("the user's own")
+    with pytest.raises(
+        UserError, match=rf"^root={root} holds {place}, but nothing tells .*Give an empty or new folder"
+    ):
+        go(source, root)
+    assert [path.read_text() for path in root.rglob("*") if path.is_file()] == ["the user's own"]
 
-    monkeypatch.setattr("fcntl.flock", flock)
-    assert len(go(source, root).cases) == 4
+
+def test_what_an_interrupted_preparation_left_is_cleaned(source, root, reads):
+    reads[1].append(NAMES[3])
+    with pytest.raises(KeyboardInterrupt):
+        go(source, root)
+    reads[1].clear()
+    for name in (".patient001_frame01.npz.k3l1", "patient009_frame01.npz"):
+        (root / "cases" / name).touch()
+    assert go(source, root).verify(root) == []
+
+
+def test_a_deleted_manifest_is_made_again(source, root):
+    first = go(source, root)
+    (root / "manifest.json").unlink()
+    assert go(source, root) == first
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_two_preparations_of_one_root_the_second_waits_and_finds_it_done(
+    source, root, tmp_path, monkeypatch, capsys, packed
+):
+    source = pack(source, tmp_path / "download.tar.gz") if packed else source
+    module, goes_on, said = sys.modules[prepare.__module__], threading.Event(), ""
+    write = module._write
+    monkeypatch.setattr(module, "_write", lambda case, **options: goes_on.wait() and write(case, **options))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(go, source, root)
+        while not (root / "progress.jsonl").exists():
+            time.sleep(0.01)
+        second = threads.submit(prepare, "acdc", source, root, allow_missing=True)
+        for _ in range(500):
+            said += capsys.readouterr().out
+            if "waiting" in said:
+                break
+            time.sleep(0.01)
+        goes_on.set()
+        assert first.result() == second.result()
+    assert said == f"Another process prepares {root}; waiting for it to end.\n"
+    assert "nothing to do: 4 cases, 12 slices" in capsys.readouterr().out
+    assert first.result().verify(root) == []
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "source",
+        "prepared",
+        *(["download.tar.gz"] if packed else []),
+    }
