@@ -38,6 +38,14 @@ class Selection(NamedTuple):
     score: str | None
     best: Callable[..., Any] = max
 
+    def is_best(self, history: list[dict[str, float]]) -> bool:
+        """Return whether the last epoch is the best so far; the first of equals stays, NaN is worse than any number."""
+        score = self.score
+        if score is None:
+            return False
+        rows = [row for row in history if not math.isnan(row[score])] or history
+        return self.best(rows, key=lambda row: row[score]) is history[-1]
+
 
 SELECTIONS = {
     "best_validation_dice": Selection("dice"),
@@ -145,10 +153,7 @@ class Trainer:
                 f"Weights are NaN or infinite after epoch {epoch + 1}; {self.folder.last} keeps the epoch before."
             )
         state: dict[str, Any] = {"epoch": epoch + 1, "model": self.model.state_dict(), "history": self.history}
-        score, best = self.selection
-        if (
-            score is not None and best(self.history, key=lambda row: row[score])["epoch"] == epoch + 1
-        ):  # first of equals
+        if self.selection.is_best(self.history):
             save_checkpoint(self.folder.best, state)
         save_checkpoint(self.folder.last, {**state, "optimizer": self.optimizer.state_dict()})
 
