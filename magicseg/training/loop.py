@@ -84,7 +84,7 @@ class Trainer:
         """Train for the remaining epochs; checkpoints and curves are written after each."""
         first = self._resume()
         spent, started = self.folder.status().get("seconds", 0.0), time.monotonic()  # by former sessions, by this one
-        with SummaryWriter(self.folder.tensorboard, purge_step=first) as writer:
+        with SummaryWriter(self.folder.tensorboard, purge_step=first + 1) as writer:  # hides that step and later
             total = self.epochs * len(self.loader)
             bar = tqdm(total=total, initial=first * len(self.loader), disable=not self.progress, unit="step")
             with bar:

@@ -1,9 +1,10 @@
-"""The training loop on a network of one weight: which epoch it keeps."""
+"""The training loop on a network of one weight: which epoch it keeps, and what it leaves for TensorBoard."""
 
 import math
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -68,3 +69,10 @@ def fit(tmp_path):
 )
 def test_the_best_epoch_is_kept_the_first_of_equals_and_nan_is_worse_than_any(fit, rule, scores, best):
     assert load_checkpoint(fit(scores, rule).best)["epoch"] == best
+
+
+def test_going_on_loses_no_epoch_of_tensorboards_curves(fit):
+    for epochs in (2, 3, 5):
+        folder = fit([0.5] * epochs)
+    events = EventAccumulator(str(folder.tensorboard)).Reload()
+    assert [event.step for event in events.Scalars("training/loss")] == [1, 2, 3, 4, 5]
