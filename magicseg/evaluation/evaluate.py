@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +21,36 @@ from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction
 from magicseg.files import csv_text, write_text
 from magicseg.metrics import ClassScore, Measurement, Protocol, apply_protocol, measure_case, summarise
+from magicseg.metrics.scores import check_unit
 
 Scores = dict[str, dict[str, list[ClassScore]]]
 """role of the protocol -> case -> scores of its classes."""
+
+
+def check_protocols(cases: Sequence[Case], protocols: Iterable[Protocol]) -> None:
+    """Refuse protocols that cannot score the cases, before there is anything to score.
+
+    Raises:
+        UserError: names the case and the protocol, and what that one needs.
+    """
+    for case, protocol in product(cases, protocols):
+        if problem := _misfit(case, protocol):
+            raise UserError(f"The case {case.name} cannot be scored: {problem}")
+
+
+def _misfit(case: Case, protocol: Protocol) -> str:
+    shape = case.shape if case.shape[0] > 1 else case.shape[1:]  # as _Maps.measured has it
+    try:
+        check_unit(protocol, shape)
+    except ValueError as error:
+        return str(error)
+    if protocol.instances == "none":
+        return ""
+    if len(shape) > 2:
+        return f"protocol {protocol.name!r} finds instances in images; this is a volume."
+    if protocol.true_instances == "given" and case.instances is None:
+        return f"protocol {protocol.name!r} asks for the data set's instances (true_instances: given); it has none."
+    return ""
 
 
 def score_cases(

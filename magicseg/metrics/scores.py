@@ -49,7 +49,7 @@ def apply_protocol(measurements: Sequence[Measurement], protocol: Protocol) -> l
         ValueError: the protocol scores volumes (slices, images) and the case is none.
     """
     for measurement in measurements:
-        _check_unit(protocol, measurement.truth.shape)
+        check_unit(protocol, measurement.truth.shape)
     return [_score(protocol, measurement) for measurement in measurements]
 
 
@@ -64,7 +64,8 @@ def score_case(
     return apply_protocol(measure_case(prediction, truth, classes, spacing), protocol)
 
 
-def _check_unit(protocol: Protocol, shape: tuple[int, ...]) -> None:
+def check_unit(protocol: Protocol, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if ``protocol`` scores volumes (slices, images) and a case of this shape is none."""
     axes = {"volume": 3, "slice": 2, "image": 2}.get(protocol.unit, len(shape))
     if len(shape) != axes:
         raise ValueError(

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from magicseg.assembly.build import build_model, build_temperature
 from magicseg.assembly.trained import load_config
 from magicseg.errors import UserError, choose
+from magicseg.evaluation.evaluate import check_protocols
 from magicseg.evaluation.validation import Validation
 from magicseg.files import read_json
 from magicseg.models.model import count_parameters
@@ -20,7 +21,7 @@ from magicseg.training.folder import find_folder
 from magicseg.training.interruption import recorded
 from magicseg.training.loop import SELECTIONS, Trainer
 from magicseg.training.optim import schedule
-from magicseg.training.results import predict_cases, write_scores
+from magicseg.training.results import predict_cases, protocols_of, write_scores
 from magicseg.training.setup import (
     PRECISIONS,
     build_clip,
@@ -70,6 +71,7 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
             f"recipe.selection={config.recipe.selection}, but the split {config.dataset.split} of "
             f"{config.dataset.name} has no validation cases. Use recipe.selection=last."
         )
+    check_protocols(data.test.cases, protocols_of(config).values())
     model = build_model(config, pretrained=not folder.last.is_file()).to(device)
     record_provenance(config, folder, data.facts["manifest"], device)
     loss = build_loss(config)

@@ -9,7 +9,7 @@ from magicseg.data import Preprocessing, read_prepared
 from magicseg.data.case import load_case, write_case
 from magicseg.errors import UserError
 from magicseg.evaluation import evaluate
-from magicseg.evaluation.evaluate import rank_cases, score_cases, summaries, write_cases
+from magicseg.evaluation.evaluate import check_protocols, rank_cases, score_cases, summaries, write_cases
 from magicseg.evaluation.predict import save_prediction
 from magicseg.metrics import PanopticQuality, Protocol, score_case
 
@@ -151,3 +151,24 @@ def test_the_networks_grid_is_what_the_network_said(nuclei):
     size = int(view.label(label[0]).sum())
     assert scores["network"]["one"][0].dice == 2 * size / (2 * size + 1)
     assert scores["strict"]["one"][0].predicted_voxels == 4 * (size + 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"unit": "image"}, r"Protocol 'strict' scores images, arrays of 2 axes; found shape \(8, 96, 96\)"),
+        ({"instances": "watershed"}, r"protocol 'strict' finds instances in images; this is a volume"),
+    ],
+)
+def test_a_protocol_that_does_not_fit_is_refused_before_there_are_predictions(cases, changes, message):
+    check_protocols(cases, [PAPER, STRICT])
+    with pytest.raises(UserError, match=rf"The case {cases[0].name} cannot be scored: {message}"):
+        check_protocols(cases, [PAPER, dataclasses.replace(STRICT, **changes)])
+
+
+def test_given_instances_must_be_there_before_there_are_predictions(nuclei):
+    _, case, _ = nuclei
+    given = dataclasses.replace(STRICT, instances="components_4", true_instances="given")
+    check_protocols([case], [given])
+    with pytest.raises(UserError, match=r"The case one cannot be scored: protocol 'strict' asks for the data set's in"):
+        check_protocols([dataclasses.replace(case, instances=None)], [given])

@@ -144,6 +144,17 @@ def test_a_protocol_for_images_is_refused_for_volumes_and_nothing_is_lost(finish
     assert (copy / "summary.json").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("protocol=transfuse", "Protocol 'transfuse' scores images"), ("strict.unit=no", "unit is 'no'. Allowed: volume")],
+)
+def test_a_protocol_that_does_not_fit_is_refused_before_the_first_epoch(configure, override, message):
+    config = configure(override)
+    with pytest.raises(UserError, match=message):
+        train(config)
+    assert not find_folder(config).last.exists()
+
+
 def test_the_folder_depends_on_what_changes_the_numbers_and_on_nothing_else(configure):
     folder = find_folder(configure()).path
     for same in ("trainer.workers=2", "trainer.progress=true", "protocol=strict", "dataset.root=elsewhere"):
