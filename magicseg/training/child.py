@@ -43,7 +43,7 @@ def work(order: Order) -> None:
     if order.memory_gb is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (int(order.memory_gb * 1e9),) * 2)
     order.config.trainer.progress = False  # a bar is for the eye
-    sys.exit(_run(order.config))
+    sys.exit(_run(order))
 
 
 def _write_to(folder: RunFolder) -> None:
@@ -57,11 +57,11 @@ def _write_to(folder: RunFolder) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def _run(config: DictConfig) -> int:
+def _run(order: Order) -> int:
     from magicseg.training import run
 
     try:
-        run.run(config)
+        run.run(order.config, order.overrides)
     except UserError as error:
         print(paragraph(error), file=sys.stderr)
         return HELD if isinstance(error, RunHeldError) else 1

@@ -35,7 +35,7 @@ def _run(config: DictConfig) -> None:
     from magicseg.training import run  # PyTorch is imported only once the configuration is sound
 
     try:
-        run.run(config)
+        run.run(config, HydraConfig.get().overrides.task)
     except UserError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # another launcher than magicseg's own
             raise

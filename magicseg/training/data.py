@@ -48,8 +48,14 @@ class RunData:
     facts: dict[str, Any]
 
 
+def generate_phantom(dataset: DictConfig) -> None:
+    """Generate the data of a run that is to train on the phantom, where they are missing."""
+    if dataset.name == "phantom" and not Path(dataset.root, "manifest.json").is_file():
+        prepare("phantom", None, Path(dataset.root))
+
+
 def open_data(config: DictConfig) -> RunData:
-    """Open the prepared data of ``config.dataset`` and split them; the phantom is generated where it is missing.
+    """Open the prepared data of ``config.dataset`` and split them.
 
     Where ``dataset.train`` names another data set, that one brings training and validation cases (PH2 is only tested).
 
@@ -87,8 +93,6 @@ def fill_in(dataset: DictConfig) -> None:
 
 def _open(wanted: DictConfig, classes: ListConfig, allow_missing: bool) -> tuple[Manifest, Split]:
     root = Path(wanted.root)
-    if wanted.name == "phantom" and not (root / "manifest.json").is_file():
-        prepare("phantom", None, root)
     manifest = read_prepared(wanted.name, root)
     if wanted.get("merge_classes", False):
         manifest = manifest.merged(classes[0])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from magicseg.assembly.build import build_model, build_temperature
 from magicseg.assembly.trained import load_config
@@ -16,7 +17,15 @@ from magicseg.files import read_json
 from magicseg.models.model import count_parameters
 from magicseg.reports.scores import score_table
 from magicseg.runs import RunFolder
-from magicseg.training.data import fill_in, open_data, training_batches, validation_cases, validation_picture
+from magicseg.training.data import (
+    RunData,
+    fill_in,
+    generate_phantom,
+    open_data,
+    training_batches,
+    validation_cases,
+    validation_picture,
+)
 from magicseg.training.folder import find_folder
 from magicseg.training.interruption import recorded
 from magicseg.training.loop import SELECTIONS, Trainer
@@ -34,10 +43,13 @@ from magicseg.training.setup import (
 )
 
 
-def run(config: DictConfig) -> None:
-    """Train, or score again, as ``config.mode`` says; print the scores and where everything lies."""
+def run(config: DictConfig, overrides: Sequence[str] = ()) -> None:
+    """Train, or score again, as ``config.mode`` says; print the scores and where everything lies.
+
+    ``overrides`` are those of the command line, which tell what was said from what is only a default.
+    """
     choose("mode", config.mode, ("train", "evaluate"))
-    folder = train(config) if config.mode == "train" else evaluate_again(config)
+    folder = train(config) if config.mode == "train" else evaluate_again(config, overrides)
     print(f"\n{score_table(read_json(folder.summary)['scores'])}\n")
     print(f"run folder  {folder.path}")
     for picture in sorted(folder.overlays.glob("*.png")):
@@ -65,6 +77,7 @@ def train(config: DictConfig) -> RunFolder:
 
 
 def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
+    generate_phantom(config.dataset)
     data = open_data(config)
     if not data.val.cases and config.recipe.selection != "last":
         raise UserError(
@@ -104,10 +117,14 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
     folder.set_status("finished", epoch=config.recipe.epochs, epochs=config.recipe.epochs)
 
 
-def evaluate_again(config: DictConfig) -> RunFolder:
+def evaluate_again(config: DictConfig, overrides: Sequence[str] = ()) -> RunFolder:
     """Score the kept predictions of the run ``config.run`` again, without the network.
 
-    The run's own configuration holds, but for ``protocol`` and ``trainer``, which come from the command line.
+    The run's own configuration holds, but for ``protocol`` and ``trainer``, which come from the command line, and for
+    ``dataset.root`` if ``overrides`` have it.
+
+    Raises:
+        UserError: no finished run, not to be trusted, without its data, or a protocol that does not fit.
     """
     if config.run is None:
         raise UserError("mode=evaluate needs the folder of a finished run: run=DIR.")
@@ -115,13 +132,27 @@ def evaluate_again(config: DictConfig) -> RunFolder:
     if not folder.finished():
         raise UserError(f"{folder.path} is not the folder of a finished run: no summary.json with status finished.")
     own = load_config(folder, config.trust)
+    for key in ("dataset.root", "dataset.train.root"):
+        said = any(override.lstrip("+").startswith(f"{key}=") for override in overrides)
+        if said and OmegaConf.select(own, key) is not None:
+            OmegaConf.update(own, key, OmegaConf.select(config, key))
     config.dataset = own.dataset  # protocol=paper now means this data set's
     own.protocol, own.trainer = config.protocol, config.trainer
     with folder.lock():
-        data = open_data(own)
         former = read_json(folder.summary)
-        if data.facts["manifest"] != former["data"]["manifest"]:
-            raise UserError(f"The data in {own.dataset.root} are not those that {folder.path} was trained on.")
+        data = _data_of(own, folder, former["data"]["manifest"])
         facts = {key: former[key] for key in ("checkpoint", "data", "parameters", "seconds")}
         write_scores(own, folder, data.test, facts)
     return folder
+
+
+def _data_of(config: DictConfig, folder: RunFolder, manifest: str) -> RunData:
+    """Return the data that a finished run was trained on."""
+    advice = "If the data of this run lie elsewhere now, add dataset.root=DIR."
+    try:
+        data = open_data(config)
+    except UserError as error:
+        raise UserError(f"{error} {advice}") from error
+    if data.facts["manifest"] != manifest:
+        raise UserError(f"The data in {config.dataset.root} are not those that {folder.path} was trained on. {advice}")
+    return data

@@ -9,6 +9,7 @@ import time
 
 import pytest
 from command_line import PROJECT
+from saved_run import edit_config
 from tiny_sweep import prepare_squares, quick_run
 
 from magicseg.errors import UserError
@@ -92,6 +93,14 @@ def test_scoring_again_that_fails_is_a_problem_of_a_finished_run(squares, tmp_pa
     assert problems[0].startswith("exit code 1: ")
     assert "unit" in done.log.read_text()
     assert done.finished()
+
+
+def test_scoring_again_takes_the_data_from_where_the_command_line_says(squares, tmp_path):
+    Processes([quick_run(squares, tmp_path)], Limits()).run()
+    done = quick_run(squares, tmp_path).folder
+    edit_config(done.path, "dataset.root", "nowhere")
+    again = quick_run(squares, tmp_path, "mode=evaluate", f"run={done.path}")
+    assert Processes([again], Limits()).run() == [None]
 
 
 def test_asked_to_stop_it_stops_the_runs_and_starts_no_more(run_with):

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from command_line import TINY, configuration
+from command_line import TINY, call, configuration
 from omegaconf import OmegaConf
+from saved_run import edit_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from magicseg.errors import UserError
@@ -115,6 +116,20 @@ def test_evaluating_again_needs_no_checkpoint(finished, tmp_path, configure):
     shutil.copytree(folder.path, copy, ignore=shutil.ignore_patterns("checkpoints"))
     before = json.loads((copy / "summary.json").read_text())
     run(configure("mode=evaluate", f"run={copy}", "trainer.overlays=false"))
+    assert json.loads((copy / "summary.json").read_text()) == before
+
+
+def test_evaluating_again_finds_moved_data_where_the_command_line_says(finished, tmp_path, phantom, configure):
+    folder, _ = finished
+    copy, nowhere = tmp_path / folder.path.name, tmp_path / "nowhere"
+    shutil.copytree(folder.path, copy)
+    edit_config(copy, "dataset.root", str(nowhere))
+    before = json.loads((copy / "summary.json").read_text())
+    with pytest.raises(UserError, match=r"no prepared data in .*nowhere.* lie elsewhere now, add dataset\.root=DIR"):
+        run(configure("mode=evaluate", f"run={copy}"), [f"run={copy}"])
+    assert not nowhere.exists()  # no other phantom is generated
+    result = call("train.py", "mode=evaluate", f"run={copy}", f"dataset.root={phantom}", "trainer.overlays=false")
+    assert result.returncode == 0, result.stderr
     assert json.loads((copy / "summary.json").read_text()) == before
 
 
