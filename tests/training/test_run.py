@@ -241,6 +241,19 @@ def test_other_data_are_refused_when_a_run_goes_on(configure):
         train(config)
 
 
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"half"), lambda path: path.unlink()])
+def test_a_run_whose_best_checkpoint_is_lost_says_what_helps_and_that_helps(configure, damage):
+    config = configure("recipe.epochs=1", "trainer.overlays=false")
+    folder = train(config)
+    scores = json.loads(folder.summary.read_text())["scores"]
+    folder.set_status("interrupted")
+    damage(folder.best)
+    with pytest.raises(UserError, match=r"best\.pt .*\. Restore it, or delete the run folder and train again\."):
+        train(config)
+    shutil.rmtree(folder.path)
+    assert json.loads(train(config).summary.read_text())["scores"] == scores
+
+
 def test_another_process_holds_the_lock(configure):
     folder = find_folder(configure())
     with folder.lock(), pytest.raises(UserError, match="Another process works on"):
