@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -49,16 +50,18 @@ def protocols_of(config: DictConfig) -> dict[str, Protocol]:
         raise UserError(f"protocol: {error}") from error
 
 
-def write_scores(config: DictConfig, folder: RunFolder, test: CaseSet, facts: dict[str, Any]) -> None:
+def write_scores(
+    config: DictConfig, folder: RunFolder, test: CaseSet, protocols: Mapping[str, Protocol], facts: dict[str, Any]
+) -> None:
     """Score the kept predictions under every protocol; write cases.csv, summary.json and the overlay pictures.
 
     Args:
         config: the run's configuration.
         folder: the run.
         test: the test cases.
+        protocols: role -> protocol.
         facts: further entries of the summary: checkpoint, data, parameters, seconds.
     """
-    protocols = protocols_of(config)
     scores = score_cases(
         folder.predictions,
         test.cases,

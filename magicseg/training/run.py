@@ -14,6 +14,7 @@ from magicseg.errors import UserError, choose
 from magicseg.evaluation.evaluate import check_protocols
 from magicseg.evaluation.validation import Validation
 from magicseg.files import read_json
+from magicseg.metrics import Protocol
 from magicseg.models.model import count_parameters
 from magicseg.reports.scores import score_table
 from magicseg.runs import RunFolder
@@ -84,7 +85,8 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
             f"recipe.selection={config.recipe.selection}, but the split {config.dataset.split} of "
             f"{config.dataset.name} has no validation cases. Use recipe.selection=last."
         )
-    check_protocols(data.test.cases, protocols_of(config).values())
+    protocols = protocols_of(config)
+    check_protocols(data.test.cases, protocols.values())
     model = build_model(config, pretrained=not folder.last.is_file()).to(device)
     record_provenance(config, folder, data.facts["manifest"], device)
     loss = build_loss(config)
@@ -113,12 +115,14 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
         "parameters": count_parameters(model),
         "seconds": folder.status().get("seconds", 0.0),  # of the training, all sessions together
     }
-    write_scores(config, folder, data.test, facts)
+    write_scores(config, folder, data.test, protocols, facts)
     folder.set_status("finished", epoch=config.recipe.epochs, epochs=config.recipe.epochs)
 
 
 def evaluate_again(config: DictConfig, overrides: Sequence[str] = ()) -> RunFolder:
     """Score the kept predictions of the run ``config.run`` again, without the network.
+
+    Protocols that it was scored under before stay, beside the one that is asked for now.
 
     The run's own configuration holds, but for ``protocol`` and ``trainer``, which come from the command line, and for
     ``dataset.root`` if ``overrides`` have it.
@@ -142,7 +146,8 @@ def evaluate_again(config: DictConfig, overrides: Sequence[str] = ()) -> RunFold
         former = read_json(folder.summary)
         data = _data_of(own, folder, former["data"]["manifest"])
         facts = {key: former[key] for key in ("checkpoint", "data", "parameters", "seconds")}
-        write_scores(own, folder, data.test, facts)
+        scored = {role: Protocol(**scores["protocol"]) for role, scores in former["scores"].items()}
+        write_scores(own, folder, data.test, {**scored, **protocols_of(own)}, facts)
     return folder
 
 

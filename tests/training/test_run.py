@@ -149,6 +149,26 @@ def test_any_protocol_for_volumes_scores_the_kept_predictions(finished, tmp_path
     }
 
 
+def test_scoring_again_keeps_the_protocols_that_were_asked_for_before(finished, tmp_path, configure):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy)
+    asked = ("protocol=ssl4mis", "protocol=cascade", "protocol=paper")
+    kept = []
+    for protocol in asked:
+        run(configure("mode=evaluate", f"run={copy}", protocol, "trainer.overlays=false"))
+        kept.append(json.loads((copy / "summary.json").read_text())["scores"])
+    assert [list(scores) for scores in kept] == [
+        ["paper", "strict", "ssl4mis"],
+        ["paper", "strict", "ssl4mis", "cascade"],
+        ["paper", "strict", "ssl4mis", "cascade"],
+    ]
+    assert kept[1]["ssl4mis"] == kept[0]["ssl4mis"]
+    assert kept[2] == kept[1]
+    rows = list(csv.DictReader((copy / "cases.csv").open()))
+    assert list(dict.fromkeys(row["protocol"] for row in rows)) == list(kept[2])
+
+
 def test_a_protocol_for_images_is_refused_for_volumes_and_nothing_is_lost(finished, tmp_path, configure):
     folder, _ = finished
     copy = tmp_path / folder.path.name
