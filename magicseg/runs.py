@@ -29,6 +29,9 @@ PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy
 PROGRESS = ("epoch", "epochs", "seconds")
 """What a status tells of the training, and every later status too."""
 
+GO_ON = "Delete it, and the run's own command goes on with what is there."
+"""What helps where a record of a run is damaged: all that it says is found or made again from the checkpoints."""
+
 NUMBERLESS = ("inference", "reports")
 """What makes predictions, tables and pictures of a run does not change it."""
 
@@ -104,8 +107,17 @@ class RunFolder:
         return self.path / "summary.json"
 
     def status(self) -> dict[str, Any]:
-        """Return the recorded status; ``{"state": "new"}`` for a run that never started."""
-        return read_json(self.status_file) if self.status_file.is_file() else {"state": "new"}
+        """Return the recorded status; ``{"state": "new"}`` for a run that never started.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        if not self.status_file.is_file():
+            return {"state": "new"}
+        status = read_json(self.status_file)
+        if not isinstance(status, dict) or "state" not in status:
+            raise UserError(f"{self.status_file} is not the status of a run (it has no state). {GO_ON}")
+        return status
 
     def finished(self) -> bool:
         """Return whether the run has ended with scores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -17,7 +18,7 @@ from magicseg.files import read_json
 from magicseg.metrics import Protocol
 from magicseg.models.model import count_parameters
 from magicseg.reports.scores import score_table
-from magicseg.runs import RunFolder
+from magicseg.runs import GO_ON, RunFolder
 from magicseg.training.data import (
     RunData,
     fill_in,
@@ -143,12 +144,22 @@ def evaluate_again(config: DictConfig, overrides: Sequence[str] = ()) -> RunFold
     config.dataset = own.dataset  # protocol=paper now means this data set's
     own.protocol, own.trainer = config.protocol, config.trainer
     with folder.lock():
-        former = read_json(folder.summary)
-        data = _data_of(own, folder, former["data"]["manifest"])
-        facts = {key: former[key] for key in ("checkpoint", "data", "parameters", "seconds")}
-        scored = {role: Protocol(**scores["protocol"]) for role, scores in former["scores"].items()}
+        facts, manifest, scored = _former(folder)
+        data = _data_of(own, folder, manifest)
         write_scores(own, folder, data.test, {**scored, **protocols_of(own)}, facts)
     return folder
+
+
+def _former(folder: RunFolder) -> tuple[dict[str, Any], str, dict[str, Protocol]]:
+    """Return what a finished run's summary says besides the scores, of its data, and of the protocols of its scores."""
+    summary = read_json(folder.summary)
+    try:
+        facts = {key: summary[key] for key in ("checkpoint", "data", "parameters", "seconds")}
+        protocols = {role: Protocol(**scores["protocol"]) for role, scores in summary["scores"].items()}
+        return facts, facts["data"]["manifest"], protocols
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(f"{folder.summary} is not the summary of a run ({found}). {GO_ON}") from error
 
 
 def _data_of(config: DictConfig, folder: RunFolder, manifest: str) -> RunData:

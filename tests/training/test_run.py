@@ -169,6 +169,38 @@ def test_scoring_again_keeps_the_protocols_that_were_asked_for_before(finished, 
     assert list(dict.fromkeys(row["protocol"] for row in rows)) == list(kept[2])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("summary", "{}", "KeyError: 'checkpoint'"),
+        ("summary", "null", "TypeError: .*"),
+        ("summary", "[]", "TypeError: .*"),
+        ("summary", '{"checkpoint": 1, "data": {}, "parameters": 1, "seconds": 1, "scores": {}}', "KeyError: .*"),
+        ("status", "{}", "it has no state"),
+        ("status", "[]", "it has no state"),
+        ("status", "null", "it has no state"),
+    ],
+)
+def test_damaged_records_are_told_with_what_helps(finished, tmp_path, configure, name, content, found):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy)
+    (copy / f"{name}.json").write_text(content)
+    message = rf"{name}.json is not the {name} of a run \({found}\)\. Delete it, and the run's own command goes on"
+    with pytest.raises(UserError, match=message):
+        run(configure("mode=evaluate", f"run={copy}"))
+
+
+@pytest.mark.parametrize("name", ["summary", "status"])
+def test_a_finished_run_without_a_record_goes_on_from_its_checkpoints(configure, name):
+    config = configure("recipe.epochs=1", "trainer.overlays=false")
+    folder = train(config)
+    before, trained = json.loads(folder.summary.read_text())["scores"], folder.last.stat().st_mtime_ns
+    (folder.path / f"{name}.json").unlink()
+    assert json.loads(train(config).summary.read_text())["scores"] == before
+    assert folder.last.stat().st_mtime_ns == trained
+
+
 def test_a_protocol_for_images_is_refused_for_volumes_and_nothing_is_lost(finished, tmp_path, configure):
     folder, _ = finished
     copy = tmp_path / folder.path.name
