@@ -69,6 +69,8 @@ def train(config: DictConfig) -> RunFolder:
     folder = find_folder(config)
     if folder.finished():
         print(f"This run is finished. Delete {folder.path} to train it again.")
+        for role in protocols_of(config).keys() - _former(folder)[2].keys():
+            print(f"It is not scored under {role} yet: mode=evaluate run={folder.path} protocol={role}")
         return folder
     device = set_up(config.trainer)
     with folder.lock():

@@ -91,7 +91,14 @@ def test_a_finished_run_is_not_trained_again(finished, capsys):
     before = folder.last.stat().st_mtime_ns
     assert train(config) == folder
     assert folder.last.stat().st_mtime_ns == before
-    assert "This run is finished" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"This run is finished. Delete {folder.path} to train it again.\n"
+
+
+def test_a_finished_run_that_lacks_a_protocol_says_how_to_get_it(finished, phantom, capsys):
+    folder, config = finished
+    train(configuration(*TINY, f"dataset.root={phantom}", f"outputs={config.outputs}", "protocol=cascade"))
+    command = f"mode=evaluate run={folder.path} protocol=cascade"
+    assert f"It is not scored under cascade yet: {command}\n" in capsys.readouterr().out
 
 
 def test_evaluating_again_uses_the_kept_predictions(finished, tmp_path, configure, capsys):
