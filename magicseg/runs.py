@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from magicseg.errors import UserError
-from magicseg.files import digest, lock, read_json, sha256, write_json
+from magicseg.files import digest, lock, read_json, remove_unfinished, sha256, write_json
 
 PACKAGES = ("magicseg", "torch", "torchvision", "timm", "monai", "numpy", "scipy", "hydra-core", "medpy", "nibabel")
 
@@ -147,6 +147,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; the operating system lets go when the process ends, however it ends.
 
+        What a process that was killed left half written is deleted.
+
         Raises:
             RunHeldError: another process works on this run now.
             UserError: the folder cannot be written to.
@@ -163,6 +165,7 @@ class RunFolder:
                 raise RunHeldError(
                     f"Another process works on {self.path} (status.json names it). Wait for it or stop it."
                 )
+            remove_unfinished(self.path)
             yield
 
     def held(self) -> bool:

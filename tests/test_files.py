@@ -10,7 +10,7 @@ import time
 import pytest
 
 from magicseg.errors import UserError
-from magicseg.files import digest, read_json, sha256, write_atomic, write_json, write_text
+from magicseg.files import digest, read_json, remove_unfinished, sha256, write_atomic, write_json, write_text
 
 
 def test_text_and_json_come_back(tmp_path):
@@ -54,6 +54,22 @@ while True:
         content = json.loads(path.read_text())
         assert len(content) == 100000
         assert len(set(content)) == 1
+
+
+def test_what_killed_writers_left_can_be_removed(tmp_path):
+    code = f"""
+import os, signal
+from pathlib import Path
+from magicseg.files import write_atomic
+write_atomic(Path({str(tmp_path / "deep" / "last.pt")!r}), lambda file: os.kill(os.getpid(), signal.SIGKILL))
+"""
+    write_text(tmp_path / "deep" / "last.pt", "old")
+    (tmp_path / ".lock").touch()
+    subprocess.run([sys.executable, "-c", code])
+    assert len(os.listdir(tmp_path / "deep")) == 2
+    remove_unfinished(tmp_path)
+    assert os.listdir(tmp_path / "deep") == ["last.pt"]
+    assert (tmp_path / ".lock").exists()
 
 
 def test_unwritable_places_are_a_user_error(tmp_path):

@@ -12,8 +12,9 @@ from command_line import PROJECT
 from saved_run import edit_config
 from tiny_sweep import prepare_squares, quick_run
 
+from magicseg.assembly.checkpoint import save_checkpoint
 from magicseg.errors import UserError
-from magicseg.runs import RunFolder
+from magicseg.runs import RunFolder, RunHeldError
 from magicseg.training import processes
 from magicseg.training.interruption import Interrupted
 from magicseg.training.processes import Limits, Processes
@@ -140,6 +141,19 @@ def test_a_later_state_keeps_what_was_told_of_the_training(tmp_path):
     status = folder.status()
     assert (status["epoch"], status["epochs"], status["seconds"]) == (8, 8, 5.0)
     assert "reason" not in status
+
+
+def test_who_locks_a_run_removes_what_a_killed_process_left_half_written(tmp_path):
+    folder = RunFolder(tmp_path)
+    save_checkpoint(folder.last, {})
+    left = folder.last.with_name(".last.pt.k2_j1x0a.tmp")
+    left.touch()
+    with folder.lock():
+        assert os.listdir(left.parent) == ["last.pt"]
+        left.touch()
+        with pytest.raises(RunHeldError), folder.lock():
+            pass
+        assert left.exists()
 
 
 def test_a_lock_does_not_outlive_its_process(tmp_path):
