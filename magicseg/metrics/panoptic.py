@@ -63,9 +63,9 @@ def panoptic_quality(prediction: ArrayLike, truth: ArrayLike) -> PanopticQuality
     prediction, truth = integer_pair(prediction, truth)
     if min(prediction.min(), truth.min()) < 0:
         raise ValueError("Instance maps must hold 0 (background) or positive numbers; found a negative one.")
-    iou = _pairwise_iou(prediction, truth)
+    (true, n_true), (predicted, n_predicted) = _renumber(truth), _renumber(prediction)
+    iou = _iou_of_pairs(true, predicted)
     matched = iou[iou > 0.5]
-    n_true, n_predicted = iou.shape
     return PanopticQuality(matched.size, n_predicted - matched.size, n_true - matched.size, float(matched.sum()))
 
 
@@ -113,13 +113,16 @@ def mean_pq(qualities: Sequence[PanopticQuality]) -> float:
     return math.fsum(quality.pq for quality in qualities) / len(qualities)
 
 
-def _pairwise_iou(prediction: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the IoU of every true (row) with every predicted instance (column), from one joint histogram."""
-    (true, n_true), (predicted, n_predicted) = _renumber(truth), _renumber(prediction)
-    shape = n_true + 1, n_predicted + 1
-    overlap = np.bincount(true * shape[1] + predicted, minlength=shape[0] * shape[1]).reshape(shape)
-    union = overlap.sum(axis=1, keepdims=True) + overlap.sum(axis=0, keepdims=True) - overlap
-    return overlap[1:, 1:] / union[1:, 1:]
+def _iou_of_pairs(true: NDArray[np.intp], predicted: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the IoU of each true with each predicted instance that it overlaps, ordered by their numbers.
+
+    Only pairs that meet are counted: a table of all pairs grows with the square of the instances.
+    """
+    true_area, predicted_area = np.bincount(true), np.bincount(predicted)
+    both = (true > 0) & (predicted > 0)
+    pair, overlap = np.unique(true[both] * predicted_area.size + predicted[both], return_counts=True)
+    rows, columns = np.divmod(pair, predicted_area.size)
+    return overlap / (true_area[rows] + predicted_area[columns] - overlap)
 
 
 def _renumber(instances: NDArray[Any]) -> tuple[NDArray[np.intp], int]:

@@ -1,5 +1,7 @@
 """Panoptic quality against CoNIC's values, MONAI and torchmetrics, and by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from golden_metrics import golden_cases
@@ -148,3 +150,17 @@ def test_the_numbers_of_instances_do_not_matter(dtype, factor):
     assert (expected.tp, expected.fp, expected.fn, expected.sum_iou) == (3, 0, 0, 1 + 2 / 3 + 1)
     assert panoptic_quality(prediction.astype(dtype) * dtype(factor), truth.astype(dtype) * dtype(factor)) == expected
     assert panoptic_quality(prediction > 2, truth > 3) == PanopticQuality(1, 0, 0, 1.0)
+
+
+def test_memory_grows_with_the_pixels_not_with_the_square_of_the_instances():
+    """2500 instances in 100 x 100 pixels; a table of all their pairs takes 50 MB."""
+    truth = np.zeros((100, 100), int)
+    truth[::2, ::2] = np.arange(1, 2501).reshape(50, 50)
+    prediction = np.roll(truth, 1, 0) + truth  # every instance is one pixel longer, so that its IoU is one half
+    prediction[3] = 0  # and those of one row match
+    tracemalloc.start()
+    found = panoptic_quality(prediction, truth)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == PanopticQuality(tp=50, fp=2450, fn=2450, sum_iou=50.0)
+    assert peak < 20 * truth.nbytes
