@@ -59,9 +59,13 @@ def score_case(
     classes: Sequence[str],
     protocol: Protocol,
     spacing: Sequence[float] | None = None,
+    instances: ArrayLike | None = None,
 ) -> list[ClassScore]:
-    """Return the scores of each class in one case; arguments and errors as in measure_case and apply_protocol."""
-    return apply_protocol(measure_case(prediction, truth, classes, spacing), protocol)
+    """Return the scores of each class in one case; arguments and errors as in measure_case and apply_protocol.
+
+    A protocol with ``true_instances: given`` needs ``instances``; ValueError without.
+    """
+    return apply_protocol(measure_case(prediction, truth, classes, spacing, instances), protocol)
 
 
 def check_unit(protocol: Protocol, shape: tuple[int, ...]) -> None:

@@ -81,20 +81,28 @@ class SegmentationScores:
         truth: ArrayLike,
         spacing: Sequence[float] | None = None,
         case: str | None = None,
+        instances: ArrayLike | None = None,
     ) -> None:
         """Score one case, named by its number if ``case`` is None; slices of a volume are named CASE/0, CASE/1, ...
+
+        Args:
+            prediction, truth, spacing, instances: as in score_case.
+            case: the case's name.
 
         Raises:
             ValueError: the case was scored before, or as score_case.
         """
         case = str(len(self.cases)) if case is None else case
         prediction, truth = np.asarray(prediction), np.asarray(truth)
-        if self.protocol.unit == "slice" and truth.ndim == 3 and prediction.shape == truth.shape:
+        given = None if instances is None else np.asarray(instances)
+        shapes = {prediction.shape, truth.shape, truth.shape if given is None else given.shape}
+        if self.protocol.unit == "slice" and truth.ndim == 3 and len(shapes) == 1:
             in_plane = None if spacing is None else positive_spacing(spacing, 3)[1:]
-            for index, (one, other) in enumerate(zip(prediction, truth, strict=True)):
-                self._add(f"{case}/{index}", score_case(one, other, self.classes, self.protocol, in_plane))
+            slices = zip(prediction, truth, [None] * len(truth) if given is None else given, strict=True)
+            for index, (one, other, each) in enumerate(slices):
+                self._add(f"{case}/{index}", score_case(one, other, self.classes, self.protocol, in_plane, each))
         else:
-            self._add(case, score_case(prediction, truth, self.classes, self.protocol, spacing))
+            self._add(case, score_case(prediction, truth, self.classes, self.protocol, spacing, given))
 
     def compute(self) -> dict[str, Any]:
         """Return the summary of all cases so far; see summarise."""

@@ -10,7 +10,7 @@ import yaml
 from golden_metrics import golden_cases
 from omegaconf import OmegaConf
 
-from magicseg.metrics import Protocol, SegmentationScores, score_case, summarise
+from magicseg.metrics import PanopticQuality, Protocol, SegmentationScores, score_case, summarise
 from magicseg.metrics.protocol import LEGAL
 
 FOLDER = Path(__file__).parents[2] / "configs" / "protocol"
@@ -188,6 +188,28 @@ def test_panoptic_quality_is_taken_class_by_class_and_counts_images_without_nucl
     empty = score_case(nuclei(), nuclei(), ["nucleus"], protocol)
     summary = summarise({"empty": empty}, protocol)
     assert (summary["mean"]["dice"], summary["mean"]["pq"]) == (None, 0)
+
+
+def test_given_instances_tell_touching_nuclei_apart():
+    mask, given = nuclei((1, 0, 0, 4), (1, 0, 4, 4)), nuclei((5, 0, 0, 4), (8, 0, 4, 4))
+    protocol, joined = Protocol(**load("conic_given")), PanopticQuality(tp=0, fp=1, fn=2, sum_iou=0.0)
+    (score,) = score_case(mask, mask, ["nucleus"], protocol, instances=given)
+    assert score.panoptic == joined
+    scores = SegmentationScores(["nucleus"], protocol)
+    scores.update(mask, mask, instances=given)
+    assert scores.cases == {"0": [score]}
+    with pytest.raises(ValueError, match=r"asks for the data set's instances \(true_instances: given\); it has none"):
+        score_case(mask, mask, ["nucleus"], protocol)
+
+
+def test_the_slices_of_a_volume_have_their_own_given_instances():
+    mask, given = nuclei((1, 0, 0, 4), (1, 0, 4, 4)), nuclei((5, 0, 0, 4), (8, 0, 4, 4))
+    scores = SegmentationScores(["nucleus"], dataclasses.replace(Protocol(**load("conic_given")), unit="slice"))
+    scores.update(np.stack([mask, mask]), np.stack([mask, mask]), case="stack", instances=np.stack([mask, given]))
+    one, two = (PanopticQuality(1, 0, 0, 1.0), PanopticQuality(0, 1, 2, 0.0))
+    assert {name: score.panoptic for name, (score,) in scores.cases.items()} == {"stack/0": one, "stack/1": two}
+    with pytest.raises(ValueError, match=r"instances has the shape \(1, 12, 12\), the truth \(2, 12, 12\)"):
+        scores.update(np.stack([mask, mask]), np.stack([mask, mask]), instances=given[None])
 
 
 def test_other_protocols_have_no_panoptic_quality():
