@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -83,16 +84,16 @@ class SegmentationScores:
         case: str | None = None,
         instances: ArrayLike | None = None,
     ) -> None:
-        """Score one case, named by its number if ``case`` is None; slices of a volume are named CASE/0, CASE/1, ...
+        """Score one case; the slices of a volume are named CASE/0, CASE/1, ...
 
         Args:
             prediction, truth, spacing, instances: as in score_case.
-            case: the case's name.
+            case: the case's name; None takes the next number that no case has.
 
         Raises:
             ValueError: the case was scored before, or as score_case.
         """
-        case = str(len(self.cases)) if case is None else case
+        case = self._free_number() if case is None else case
         prediction, truth = np.asarray(prediction), np.asarray(truth)
         given = None if instances is None else np.asarray(instances)
         shapes = {prediction.shape, truth.shape, truth.shape if given is None else given.shape}
@@ -111,6 +112,11 @@ class SegmentationScores:
     def reset(self) -> None:
         """Forget all cases."""
         self.cases = {}
+
+    def _free_number(self) -> str:
+        """Return the first number from the count of cases on that neither a case nor a volume's first slice has."""
+        numbers = map(str, itertools.count(len(self.cases)))
+        return next(number for number in numbers if not {number, f"{number}/0"} & self.cases.keys())
 
     def _add(self, case: str, scores: list[ClassScore]) -> None:
         if case in self.cases:

@@ -265,6 +265,17 @@ def test_unnamed_cases_are_numbered_and_named_ones_count_once():
         scores.update(square(1, 1), square(1, 3), case="1")
 
 
+def test_an_unnamed_case_takes_the_next_free_number():
+    scores = SegmentationScores(["object"], STRICT)
+    for case in ("1", None, None, "5", None):
+        scores.update(square(1, 1), square(1, 3), case=case)
+    assert list(scores.cases) == ["1", "2", "3", "5", "4"]
+    slices = SegmentationScores(["object"], dataclasses.replace(STRICT, unit="slice"))
+    for case in ("1", None):
+        slices.update(square(1, 1)[None], square(1, 3)[None], case=case)
+    assert list(slices.cases) == ["1/0", "2/0"]
+
+
 def test_slices_of_a_volume_are_cases_of_their_own():
     protocol = dataclasses.replace(STRICT, unit="slice")
     prediction, truth = np.stack([square(1, 1), EMPTY, EMPTY]), np.stack([square(1, 3), square(2, 2), EMPTY])
