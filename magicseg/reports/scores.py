@@ -30,7 +30,7 @@ def _block(role: str, summary: Mapping[str, Any]) -> str:
         lines.append(f"  {name:<{width}} " + " ".join(f"{number:>11}" for number in numbers))
     empty = {state: counts[state] for state in ("absent", "missed", "hallucinated") if counts[state]}
     if empty:
-        lines.append("  classes " + ", ".join(f"{state} in {count}" for state, count in empty.items()) + " cases")
+        lines.append("  pairs of class and case: " + ", ".join(f"{count} {state}" for state, count in empty.items()))
     return "\n".join(lines)
 
 
