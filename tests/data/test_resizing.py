@@ -78,6 +78,15 @@ def test_nearest_centre_is_never_more_than_half_a_sample_away(n, m):
     assert 0 <= chosen.min() <= chosen.max() < n
 
 
+@settings(max_examples=100, deadline=None)
+@given(n=lengths, more=lengths)
+def test_labels_enlarged_by_nearest_centres_come_back_and_those_of_a_spline_may_not(n, more):
+    there, back = nearest("bilinear", n, n + more), nearest("bilinear", n + more, n)
+    assert there[back].tolist() == list(range(n))
+    there, back = nearest("spline", 16, 30), nearest("spline", 30, 16)
+    assert np.flatnonzero(there[back] != np.arange(16)).size == 1
+
+
 def test_nearest_centre_is_torchs_nearest_exact():
     _, label = random_slice((37, 53))
     tensor = torch.from_numpy(label)[None, None].float()
