@@ -56,9 +56,9 @@ class Protocol:
         true_instances: "same", the true mask becomes instances in the same way, or "given", the data set's own.
         panoptic: "image", the mean of the images' PQ, or "pooled", the PQ of all images' instances together.
         average: "class_mean", per class over all cases, then over classes.
-        threshold: how a network's output became labels, in words.
+        threshold: how a network's output became labels, in words; a run says what its recipe did.
         selection: which checkpoint is scored, in words.
-        resampling: how predictions came back to the original grid, in words.
+        resampling: how predictions came to the grid on which they are scored, in words; as threshold.
         source: where the rules are taken from.
 
     Raises:

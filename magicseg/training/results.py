@@ -12,7 +12,6 @@ from tqdm import tqdm
 from magicseg.assembly.build import preprocessing
 from magicseg.assembly.trained import load_weights
 from magicseg.data import load_case
-from magicseg.errors import UserError
 from magicseg.evaluation.evaluate import Scores, rank_cases, score_cases, summaries, write_cases
 from magicseg.evaluation.predict import load_prediction, predict_volume, save_prediction
 from magicseg.files import read_json, write_json
@@ -37,17 +36,6 @@ def predict_cases(config: DictConfig, folder: RunFolder, model: nn.Module, test:
         save_prediction(folder.predictions / f"{case.name}.npz", label)
     rule = config.recipe.selection
     return {"rule": rule, "epoch": chosen["epoch"], "value": chosen.get(SELECTIONS[rule].score)}
-
-
-def protocols_of(config: DictConfig) -> dict[str, Protocol]:
-    """Return role -> protocol: the data set's own ("paper"), "strict", and the chosen one if it is neither."""
-    roles = {"paper": config.dataset.paper_protocol, "strict": config.strict}
-    if config.protocol not in roles.values():
-        roles[config.protocol.name] = config.protocol
-    try:
-        return {role: Protocol(**dict(node)) for role, node in roles.items()}
-    except (TypeError, ValueError) as error:
-        raise UserError(f"protocol: {error}") from error
 
 
 def write_scores(

@@ -32,7 +32,8 @@ from magicseg.training.folder import find_folder
 from magicseg.training.interruption import recorded
 from magicseg.training.loop import SELECTIONS, Trainer
 from magicseg.training.optim import schedule
-from magicseg.training.results import predict_cases, protocols_of, write_scores
+from magicseg.training.protocols import protocols_of
+from magicseg.training.results import predict_cases, write_scores
 from magicseg.training.setup import (
     PRECISIONS,
     build_clip,
