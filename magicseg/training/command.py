@@ -85,8 +85,15 @@ def explain(error: Exception) -> str:
         key = override[1].split("@")[0]
         parent, _, name = key.rpartition(".")
         siblings = _keys(error, parent)
-        return f"Unknown key {key!r}. {nearest(name, siblings)}"
+        return f"Unknown key {key!r}. {nearest(name, siblings) if siblings else _without_keys(parent, key)}"
     return text.replace("See https://hydra.cc/docs/1.2/advanced/override_grammar/basic for details", "").strip()
+
+
+def _without_keys(parent: str, key: str) -> str:
+    """Return what helps where ``parent`` is a plain value, or a group that stands for another until one is named."""
+    if _options(parent):
+        return f"Choose {parent} by name to change it: {parent}=NAME {key}=VALUE (configs/{parent} holds the names)."
+    return f"{parent} is a value, not a group of keys: {parent}=VALUE."
 
 
 def _options(group: str) -> list[str]:

@@ -36,6 +36,8 @@ def test_the_main_job_is_the_full_recipe():
         (["recipe.epoch=3"], "Unknown key 'recipe.epoch'. Did you mean epochs?"),
         (["datset=acdc"], "Unknown key 'datset'. Did you mean dataset"),
         (["recipe.epochs"], "recipe.epochs"),
+        (["protocol.iou=plain"], "Unknown key 'protocol.iou'. Choose protocol by name to change it: protocol=NAME"),
+        (["run.folder=x"], "Unknown key 'run.folder'. run is a value, not a group of keys: run=VALUE."),
         (["dataset=acdc", "dataset.root=nowhere"], "prepare_data.py dataset=acdc source="),
     ],
 )
