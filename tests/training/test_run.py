@@ -64,7 +64,7 @@ def test_curves_have_a_row_an_epoch(finished):
     rows = list(csv.DictReader(folder.curves.open()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[0]["learning_rate"]) > float(rows[1]["learning_rate"]) > 0
-    assert set(rows[0]) == {"epoch", "learning_rate", "loss", "validation_loss", *SCORES}
+    assert set(rows[0]) == {"epoch", "learning_rate", "loss", "validation_loss", "validation_dice_loss", *SCORES}
 
 
 def test_tensorboard_gets_curves_and_pictures(finished):
