@@ -122,7 +122,9 @@ def test_a_folder_without_data_is_explained(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["mtunet", "ssl4mis", "cascade", "transfuse", "uctransnet", "cto", "conic", "strict"])
+@pytest.mark.parametrize(
+    "name", ["mtunet", "ssl4mis", "cascade", "transfuse", "uctransnet", "cto", "cto_plain", "conic", "strict"]
+)
 def test_a_protocol_is_chosen_by_name_on_the_command_line(name):
     chosen = configuration(f"protocol={name}").protocol
     assert Protocol(**dict(chosen)).name == name

@@ -46,6 +46,7 @@ def test_the_protocols_are_there():
         "transfuse",
         "uctransnet",
         "cto",
+        "cto_plain",
         "conic",
         "conic_given",
     } == set(NAMES)
@@ -139,6 +140,16 @@ def test_cto_leaves_out_images_without_lesion_and_counts_the_background(case):
         assert score.accuracy == pytest.approx(expected["accuracy"], rel=1e-12)
     else:
         assert math.isnan(score.dice)
+
+
+@pytest.mark.parametrize("case", golden_cases("binary"))
+def test_cto_plain_differs_in_the_iou_alone(case):
+    score = score_binary("cto_plain", case)
+    (tp, fp, fn), other = (case.expected["counts"][name] for name in ("tp", "fp", "fn")), score_binary("cto", case)
+    if case.truth.any():
+        assert score == dataclasses.replace(other, iou=tp / (tp + fp + fn))
+    else:
+        assert math.isnan(score.iou)
 
 
 @pytest.mark.parametrize("connectivity", [4, 8])
