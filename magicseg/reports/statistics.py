@@ -99,7 +99,8 @@ def compare(
 def signed_rank_p(differences: ArrayLike) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no case differs.
 
-    Cases without a difference are dropped (Wilcoxon 1945). SciPy chooses the exact distribution where it can.
+    Cases without a difference are dropped (Wilcoxon 1945), here, as SciPy takes a normal distribution where it drops
+    them: its p can then be smaller than any that so few cases can reach. Without them it takes the exact one if it can.
 
     Args:
         differences: paired differences, [cases].
@@ -107,7 +108,8 @@ def signed_rank_p(differences: ArrayLike) -> float:
     from scipy.stats import wilcoxon  # slow to import, and most tables need none
 
     values = np.asarray(differences, dtype=float)
-    return float(wilcoxon(values).pvalue) if values.any() else 1.0
+    differing = values[values != 0]
+    return float(wilcoxon(differing).pvalue) if differing.size else 1.0
 
 
 def bootstrap_interval(

@@ -33,6 +33,8 @@ def enumerated_p(differences):
         ([1, -1], 1.0),
         ([0, 0, 0], 1.0),
         ([0, 2, 0, 3, 5], 2 / 8),  # zeros are dropped
+        ([0] * 35 + [1, 2, 3, 4, 5], 2 / 32),  # however many
+        ([0] * 39 + [1], 1.0),
     ],
 )
 def test_signed_rank_p_by_hand(differences, p):
