@@ -42,6 +42,13 @@ class Pair:
         """Whether the adjusted p-value is small."""
         return self.comparison is not None and self.p_holm < SIGNIFICANCE
 
+    @property
+    def direction(self) -> int:
+        """1 where the row is significantly above its reference, -1 below; 0 if neither, or mean and ranks disagree."""
+        if self.comparison is None or not self.significant or not self.comparison.agrees:
+            return 0
+        return 1 if self.comparison.rank_difference > 0 else -1
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -129,9 +136,10 @@ class Cell:
     @property
     def verdict(self) -> str:
         """† where the cell is significantly better than what it is compared with, ‡ where it is worse."""
-        if self.pair is None or self.pair.comparison is None or not self.pair.significant:
+        direction = self.pair.direction if self.pair else 0
+        if direction == 0:
             return ""
-        return "†" if (self.pair.comparison.difference > 0) == (self.column.style.direction == "up") else "‡"
+        return "†" if (direction > 0) == (self.column.style.direction == "up") else "‡"
 
 
 @dataclass(frozen=True)

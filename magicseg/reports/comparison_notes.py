@@ -71,14 +71,21 @@ def _too_few_seeds(cells: Sequence[Described]) -> list[str]:
 
 
 def _doubts(cells: Sequence[Described]) -> list[str]:
-    """Return which marks rest on these trainings alone."""
-    doubtful = _where(cells, lambda pair, each: pair.significant and each.low <= 0 <= each.high)
-    if not doubtful:
-        return []
-    return [
-        "Marked, though the interval holds 0 (the test averages the seeds and speaks of these trainings; others may "
-        f"reverse it): {doubtful}."
-    ]
+    """Return which marks rest on these trainings alone, and which are not given as mean and ranks disagree."""
+    doubtful = _where(cells, lambda pair, each: pair.direction != 0 and each.low <= 0 <= each.high)
+    divided = _where(cells, lambda pair, each: pair.significant and pair.direction == 0)
+    sentences = []
+    if doubtful:
+        sentences.append(
+            "Marked, though the interval holds 0 (the test averages the seeds and speaks of these trainings; others "
+            f"may reverse it): {doubtful}."
+        )
+    if divided:
+        sentences.append(
+            "Not marked in spite of a small p, as the mean difference has the other sign (a few large differences "
+            f"decide it): {divided}."
+        )
+    return sentences
 
 
 def _where(cells: Sequence[Described], holds: Callable[[Pair, Comparison], bool]) -> str:

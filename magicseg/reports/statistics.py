@@ -24,7 +24,8 @@ CHUNK = 1000
 class Comparison:
     """Mean difference of two models (first minus second) in the unit of their scores, its interval and its p-value.
 
-    ``informative`` counts the cases whose scores differ: only these count in the signed-rank test.
+    ``informative`` counts the cases whose scores differ: only these count in the signed-rank test. Its direction is the
+    sign of ``rank_difference``, which need not be that of the mean.
     """
 
     difference: float
@@ -35,6 +36,12 @@ class Comparison:
     cases: int
     informative: int
     seeds: tuple[int, int]
+    rank_difference: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the mean difference and the ranks point the same way."""
+        return self.difference * self.rank_difference > 0
 
     @property
     def smallest_p(self) -> float:
@@ -54,6 +61,8 @@ class Comparison:
                 f"Too few cases differ ({self.informative}): p cannot fall below {self.smallest_p:.3g}, "
                 "so this test cannot show a difference."
             )
+        if self.difference * self.rank_difference < 0:
+            parts.append("The ranks point the other way than the mean, which a few large differences decide.")
         if min(self.seeds) == 1:
             parts.append("A single seed: the interval does not cover the spread between trainings.")
         elif min(self.seeds) < FEW_SEEDS:
@@ -93,6 +102,7 @@ def compare(
         cases=a.shape[1],
         informative=int(np.count_nonzero(differences)),
         seeds=(len(a), len(b)),
+        rank_difference=rank_difference(differences),
     )
 
 
@@ -110,6 +120,19 @@ def signed_rank_p(differences: ArrayLike) -> float:
     values = np.asarray(differences, dtype=float)
     differing = values[values != 0]
     return float(wilcoxon(differing).pvalue) if differing.size else 1.0
+
+
+def rank_difference(differences: ArrayLike) -> float:
+    """Return the ranks of the positive differences minus those of the negative ones: which way the test points.
+
+    Args:
+        differences: paired differences, [cases].
+    """
+    from scipy.stats import rankdata  # as above
+
+    values = np.asarray(differences, dtype=float)
+    differing = values[values != 0]
+    return float(np.sign(differing) @ rankdata(np.abs(differing)))
 
 
 def bootstrap_interval(

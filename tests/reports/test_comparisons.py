@@ -103,6 +103,20 @@ def test_no_mark_without_significance(runs):
     assert "†" not in "".join(line for line in to_markdown(table).splitlines() if line.startswith("|"))
 
 
+def test_no_mark_where_mean_and_ranks_disagree(runs):
+    few_large = np.concatenate([0.001 + np.arange(35) / 1e4, np.full(5, -0.1) - np.arange(5) / 1e4])
+    table = compared(runs((summary(), np.full(40, 0.5)), (summary(conv="dcd"), 0.5 + few_large)))
+    found = pair(table, "UNet +DCD")
+    assert (found.comparison.difference < 0, found.comparison.rank_difference) == (True, 440)
+    assert found.significant
+    assert {line["verdict"] for line in csv.DictReader(io.StringIO(comparisons_csv(table)))} == {"undecided"}
+    assert "‡" not in "".join(line for line in to_markdown(table).splitlines() if line.startswith("|"))
+    assert (
+        "as the mean difference has the other sign (a few large differences decide it): UNet +DCD (mDice, RV, Myo, LV)."
+        in notes(table)
+    )
+
+
 @pytest.mark.parametrize("reference", ["UNet +DCD", "dcd"])
 def test_any_row_can_be_the_reference(runs, reference):
     table = compared(runs((summary(), BASE), (summary(conv="dcd"), BETTER)), reference)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata, wilcoxon
 
-from magicseg.reports.statistics import bootstrap_interval, compare, holm, signed_rank_p
+from magicseg.reports.statistics import bootstrap_interval, compare, holm, rank_difference, signed_rank_p
 
 
 def enumerated_p(differences):
@@ -45,6 +45,14 @@ def test_signed_rank_p_by_hand(differences, p):
 @given(st.lists(st.integers(-9, 9).filter(bool), min_size=1, max_size=9, unique_by=abs))
 def test_signed_rank_p_equals_enumeration(differences):
     assert signed_rank_p(differences) == pytest.approx(enumerated_p(differences), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("differences", "ranks"),
+    [([1, 2, -3], 0), ([0.1, 0.2, 0.3, -9], 2), ([0, 0, -2, 1, 1], 0), ([0, 5, 5, 5, -1], 8), ([0, 0], 0)],
+)
+def test_the_direction_of_the_ranks_by_hand(differences, ranks):
+    assert rank_difference(differences) == ranks
 
 
 def test_p_value_is_scipys_on_the_means_over_seeds():
@@ -164,6 +172,7 @@ def test_the_sentence_says_the_numbers():
         ([1, 2, 3, 4, 5], [0] * 5, "Too few cases differ (5): p cannot fall below 0.0625, so this test cannot show"),
         ([1, 1, 1], [1, 1, 1], "Too few cases differ (0): p cannot fall below 1,"),
         ([1, 2, 3, 4, 5, 6], [0] * 6, "A single seed: the interval does not cover the spread between trainings."),
+        ([1, 2, 3, -9], [0] * 4, "The ranks point the other way than the mean"),
         ([[1] * 6] * 3, [[0] * 6] * 9, "Fewer than 5 seeds: the interval tends to be too narrow."),
     ],
 )
