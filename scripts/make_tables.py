@@ -40,7 +40,7 @@ class Options:
     mix: what may differ within a table and is then marked: true, or some of budget, data, split, code, protocol,
         checkpoint, variant, with commas. Runs that differ are never averaged.
     own_rows: rows that are not the paper's: all, or e.g. "conv=dcd2,my_conv backbone=unet".
-    compare: baseline, a row's label or a convolution: compares the rows with it case by case.
+    compare: baseline, a row's label or a convolution: compares the rows with it subject by subject.
     """
 
     table: str = MISSING

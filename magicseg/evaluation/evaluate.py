@@ -160,10 +160,13 @@ def summaries(scores: Scores, protocols: Mapping[str, Protocol]) -> dict[str, An
     return {role: summarise(scores[role], protocol) for role, protocol in protocols.items()}
 
 
-def write_cases(path: Path, scores: Scores) -> None:
-    """Write one row a protocol, case and class: the scores, voxel counts and whether the class was missed or absent."""
+def write_cases(path: Path, scores: Scores, subjects: Mapping[str, str]) -> None:
+    """Write one row a protocol, case and class: the scores, voxel counts and whether the class was missed or absent.
+
+    ``subjects`` tells the subject of each case: cases of one are no independent evidence.
+    """
     rows = [
-        {"protocol": role, "case": case, **_columns(score)}
+        {"protocol": role, "case": case, "subject": subjects[case], **_columns(score)}
         for role, by_case in scores.items()
         for case, class_scores in by_case.items()
         for score in class_scores

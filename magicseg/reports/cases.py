@@ -27,7 +27,7 @@ def case_scores(result: Result, protocol: str, column: Column) -> dict[str, floa
     Raises:
         UserError: cases.csv is missing or damaged, or holds no such score.
     """
-    path = RunFolder(result.path.parent).cases
+    path = _file(result)
     role = result.role(protocol) or protocol
     cases = {case: classes for (stored, case), classes in _cases(path).items() if stored == role}
     if not cases:
@@ -36,6 +36,20 @@ def case_scores(result: Result, protocol: str, column: Column) -> dict[str, floa
         return {case: _score(classes, column) for case, classes in cases.items()}
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} has no {column.metric} of {column.label_class} for every case ({error}).") from error
+
+
+def case_subjects(result: Result) -> dict[str, str]:
+    """Return case -> subject; empty for a run that was scored before cases.csv named subjects.
+
+    Raises:
+        UserError: cases.csv is missing or damaged.
+    """
+    records = {case: next(iter(classes.values())) for (_, case), classes in _cases(_file(result)).items()}
+    return {case: record["subject"] for case, record in records.items() if record.get("subject")}
+
+
+def _file(result: Result) -> Path:
+    return RunFolder(result.path.parent).cases
 
 
 def _score(classes: Classes, column: Column) -> float | None:

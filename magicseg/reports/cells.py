@@ -28,13 +28,16 @@ class Sample(NamedTuple):
 class Pair:
     """A cell compared with the same column of another row: a comparison, or the reason why there is none.
 
-    ``p_holm`` is adjusted for all comparisons of the table; ``skipped`` counts cases that a protocol leaves out.
+    ``p_holm`` is adjusted for all comparisons of the table; ``skipped`` counts cases that a protocol leaves out of
+    ``cases``. Where the runs do not tell the subjects (``subjects_known``), each case counts as one.
     """
 
     reference: str
     comparison: Comparison | None = None
     reason: str = ""
+    cases: int = 0
     skipped: int = 0
+    subjects_known: bool = True
     p_holm: float = 1.0
 
     @property

@@ -22,7 +22,8 @@ def notes(cells: Sequence[Described], reference: str) -> list[str]:
     """Return the sentences below a table whose cells were compared with ``reference``."""
     sentences = []
     if any(cell.pair.comparison for cell in cells):
-        sentences = [_method(cells, reference), *_too_few_cases(cells), *_too_few_seeds(cells), *_doubts(cells)]
+        sentences = [_method(cells, reference), *_unit(cells), *_too_few_subjects(cells)]
+        sentences += [*_too_few_seeds(cells), *_doubts(cells)]
     skipped = max((cell.pair.skipped for cell in cells), default=0)
     if skipped:
         sentences.append(f"Up to {skipped} cases that the protocol skips in a run are left out of a comparison.")
@@ -33,28 +34,46 @@ def _method(cells: Sequence[Described], reference: str) -> str:
     name = "the regular convolution of the same backbone" if reference == "baseline" else reference
     number = len(_compared(cells))
     return (
-        f"Compared with {name}, case by case: mean difference [95 % interval] in the unit of the column (percent "
-        "points for Dice, IoU, accuracy and PQ); the interval is a bootstrap over cases and seeds. "
-        f"† better, ‡ worse: Wilcoxon signed-rank test over cases, seeds averaged, p < {SIGNIFICANCE} after Holm's "
+        f"Compared with {name}, subject by subject: mean difference [95 % interval] in the unit of the column (percent "
+        "points for Dice, IoU, accuracy and PQ); the interval is a bootstrap over subjects and seeds. "
+        f"† better, ‡ worse: Wilcoxon signed-rank test over subjects, seeds averaged, p < {SIGNIFICANCE} after Holm's "
         f"correction for the {number} comparison{'s' * (number != 1)} of this table."
     )
+
+
+def _unit(cells: Sequence[Described]) -> list[str]:
+    """Return how many independent pieces of evidence the comparisons rest on, and where these are not known."""
+    found: dict[str, list[Described]] = defaultdict(list)
+    for cell in cells:
+        if cell.pair.comparison:
+            found[f"{cell.pair.comparison.subjects} subjects ({cell.pair.cases} cases)"].append(cell)
+    parts = [f"{number}: {_names(some, cells)}" for number, some in found.items()]
+    text = "; ".join(parts) if len(parts) > 1 else next(iter(found))
+    sentences = [f"The unit of test and interval is the subject, its cases averaged: {text}."]
+    unknown = _where(cells, lambda pair, each: not pair.subjects_known)
+    if unknown:
+        sentences.append(
+            "Each case counts as a subject of its own, as cases.csv names none (mode=evaluate run=DIR adds them); if "
+            f"patients have several, these intervals are too narrow and these p too small: {unknown}."
+        )
+    return sentences
 
 
 def _compared(cells: Sequence[Described]) -> list[Comparison]:
     return [cell.pair.comparison for cell in cells if cell.pair.comparison]
 
 
-def _too_few_cases(cells: Sequence[Described]) -> list[str]:
-    """Return for which cells, or for how many comparisons, there are too few cases to show anything."""
+def _too_few_subjects(cells: Sequence[Described]) -> list[str]:
+    """Return for which cells, or for how many comparisons, there are too few subjects to show anything."""
     few = _where(cells, lambda pair, each: each.smallest_p > SIGNIFICANCE)
-    sentences = [f"Too few cases differ to show anything (fewer than 6): {few}."] if few else []
+    sentences = [f"Too few subjects differ to show anything (fewer than 6): {few}."] if few else []
     compared = _compared(cells)
     alone = min(each.smallest_p for each in compared)
     together = min(1.0, len(compared) * alone)
     if alone <= SIGNIFICANCE < together:
         most = max(each.informative for each in compared)
         sentences.append(
-            f"With {len(compared)} comparisons and at most {most} differing cases no adjusted p can fall below "
+            f"With {len(compared)} comparisons and at most {most} differing subjects no adjusted p can fall below "
             f"{together:.2g}: this table cannot show a difference; its intervals and unadjusted p still can."
         )
     return sentences

@@ -1,4 +1,4 @@
-"""Paired comparisons of a table's rows with a reference row, case by case."""
+"""Paired comparisons of a table's rows with a reference row, subject by subject."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from magicseg.errors import UserError, choose
-from magicseg.reports.cases import case_scores
+from magicseg.reports.cases import case_scores, case_subjects
 from magicseg.reports.cells import Cell, Pair, Row, Table
 from magicseg.reports.comparison_notes import Described, notes
 from magicseg.reports.paper_tables import Column, paper_table, table_names
+from magicseg.reports.results import Result
 from magicseg.reports.settings import Group
 from magicseg.reports.statistics import compare, holm
 
@@ -29,6 +30,20 @@ class Place(NamedTuple):
     label: str
     cell: Cell
     group: Group
+
+
+class Paired(NamedTuple):
+    """Scores of two groups on the same subjects, each [seeds, subjects], means over the subject's cases.
+
+    ``cases`` counts the cases behind them, ``skipped`` those left out; ``known`` tells whether the runs name subjects,
+    or each case stands for one.
+    """
+
+    first: NDArray[np.float64]
+    second: NDArray[np.float64]
+    cases: int
+    skipped: int
+    known: bool
 
 
 Refers = Callable[[Place, Place], bool]
@@ -92,17 +107,16 @@ def _pair(protocol: str, place: Place, places: Sequence[Place], refers: Refers) 
     other = min(alike, key=lambda each: each.group.setting.code != place.group.setting.code)
     column = place.cell.column
     try:
-        first, second, skipped = paired_scores(place.group, other.group, protocol, column)
+        paired = paired_scores(place.group, other.group, protocol, column)
     except UserError as error:
         return Pair(other.label, reason=str(error).rstrip("."))
     key = (str(place.group.key), str(other.group.key), column.metric, column.label_class, protocol)
-    return Pair(other.label, compare(first, second, key=key), skipped=skipped)
+    comparison = compare(paired.first, paired.second, key=key)
+    return Pair(other.label, comparison, cases=paired.cases, skipped=paired.skipped, subjects_known=paired.known)
 
 
-def paired_scores(
-    first: Group, second: Group, protocol: str, column: Column
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Return the scores of two groups, each [seeds, cases], on the same cases, and how many cases were left out.
+def paired_scores(first: Group, second: Group, protocol: str, column: Column) -> Paired:
+    """Return the scores of two groups on the same subjects.
 
     A case is left out if the protocol skips it in any of the runs. The folds of a seed together are its cases.
 
@@ -121,8 +135,22 @@ def paired_scores(
     cases = [case for case in sorted(a[0]) if all(scores[case] is not None for scores in (*a, *b))]
     if not cases:
         raise UserError("no case is scored in all runs")
+    subjects = _subjects((*first.runs, *second.runs))
+    known = subjects.keys() >= set(cases)
+    _, owner = np.unique([subjects[case] if known else case for case in cases], return_inverse=True)
     arrays = [np.array([[scores[case] for case in cases] for scores in each], dtype=float) for each in (a, b)]
-    return arrays[0], arrays[1], len(a[0]) - len(cases)
+    means = [_subject_means(array, owner) for array in arrays]
+    return Paired(means[0], means[1], len(cases), len(a[0]) - len(cases), known)
+
+
+def _subject_means(scores: NDArray[np.float64], owner: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return [seeds, subjects] of [seeds, cases]; ``owner`` is the number of each case's subject."""
+    return np.stack([np.bincount(owner, row) for row in scores]) / np.bincount(owner)
+
+
+def _subjects(runs: Sequence[Result]) -> dict[str, str]:
+    """Return case -> subject as far as any of the runs, which have the same cases, tells it."""
+    return {case: subject for run in runs for case, subject in case_subjects(run).items()}
 
 
 def _by_seed(group: Group, protocol: str, column: Column) -> list[dict[str, float | None]]:

@@ -26,7 +26,8 @@ def comparisons_csv(table: Table) -> str:
     """Return a line for each compared cell; empty where nothing was compared.
 
     ``difference`` is the row minus its reference with the bounds of its interval, in ``unit`` (percent points for
-    scores in percent); ``informative_cases`` are those whose scores differ; ``reason`` says why there is no comparison.
+    scores in percent); ``informative_subjects`` are those whose scores differ; ``reason`` says why there is no
+    comparison.
     """
     cells = [(row, cell, cell.pair) for row in table.rows for line in row.lines for cell in line if cell.pair]
     return _csv([_pair_record(table, row, cell, pair) for row, cell, pair in cells]) if cells else ""
@@ -86,8 +87,9 @@ def _pair_record(table: Table, row: Row, cell: Cell, pair: Pair) -> dict[str, ob
         "confidence": each.confidence if each else "",
         "p": _exact(each.p_value) if each else "",
         "p_holm": _exact(pair.p_holm) if each else "",
-        "cases": each.cases if each else "",
-        "informative_cases": each.informative if each else "",
+        "subjects": each.subjects if each else "",
+        "cases": pair.cases if each else "",
+        "informative_subjects": each.informative if each else "",
         "skipped_cases": pair.skipped if each else "",
         "seeds": each.seeds[0] if each else "",
         "reference_seeds": each.seeds[1] if each else "",

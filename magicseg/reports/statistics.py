@@ -1,7 +1,8 @@
-"""Paired comparison of two models on the same cases: whether their difference is more than chance.
+"""Paired comparison of two models on the same subjects: whether their difference is more than chance.
 
-The case is the unit of the test, because seeds repeat the same cases and are no new evidence about other patients.
-Seeds are averaged for the test and resampled, together with the cases, for the confidence interval.
+The subject is the unit of the test, because seeds repeat the same subjects, and several cases of one (two frames of a
+patient, say) resemble each other: neither is new evidence about other patients. A subject's score is the mean over its
+cases. Seeds are averaged for the test and resampled, together with the subjects, for the confidence interval.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ CHUNK = 1000
 class Comparison:
     """Mean difference of two models (first minus second) in the unit of their scores, its interval and its p-value.
 
-    ``informative`` counts the cases whose scores differ: only these count in the signed-rank test. Its direction is the
-    sign of ``rank_difference``, which need not be that of the mean.
+    ``informative`` counts the subjects whose scores differ: only these count in the signed-rank test. Its direction is
+    the sign of ``rank_difference``, which need not be that of the mean.
     """
 
     difference: float
@@ -33,7 +34,7 @@ class Comparison:
     high: float
     confidence: float
     p_value: float
-    cases: int
+    subjects: int
     informative: int
     seeds: tuple[int, int]
     rank_difference: float
@@ -45,7 +46,7 @@ class Comparison:
 
     @property
     def smallest_p(self) -> float:
-        """The smallest two-sided p-value that so many differing cases can reach: 2 / 2^informative."""
+        """The smallest two-sided p-value that so many differing subjects can reach: 2 / 2^informative."""
         return min(1.0, 2.0 ** (1 - self.informative))
 
     def sentence(self) -> str:
@@ -53,12 +54,12 @@ class Comparison:
         interval = f"{self.confidence:.0%} interval {self.low:+.4g} to {self.high:+.4g}"
         seeds = f"{self.seeds[0]} and {self.seeds[1]} seeds"
         parts = [
-            f"Mean difference {self.difference:+.4g} ({interval}; {self.cases} cases; {seeds}), "
+            f"Mean difference {self.difference:+.4g} ({interval}; {self.subjects} subjects; {seeds}), "
             f"Wilcoxon p = {self.p_value:.3g}."
         ]
         if self.smallest_p > SIGNIFICANCE:
             parts.append(
-                f"Too few cases differ ({self.informative}): p cannot fall below {self.smallest_p:.3g}, "
+                f"Too few subjects differ ({self.informative}): p cannot fall below {self.smallest_p:.3g}, "
                 "so this test cannot show a difference."
             )
         if self.difference * self.rank_difference < 0:
@@ -78,10 +79,10 @@ def compare(
     resamples: int = 10_000,
     key: tuple[Key, ...] = (),
 ) -> Comparison:
-    """Compare two models by their scores on the same cases.
+    """Compare two models by their scores on the same subjects.
 
     Args:
-        first: scores of one model, [seeds, cases] or [cases], cases in the same order as in ``second``.
+        first: scores of one model, [seeds, subjects] or [subjects], in the same order as in ``second``.
         second: scores of the other model; its number of seeds may differ.
         confidence: coverage of the interval, between 0 and 1.
         resamples: number of bootstrap samples.
@@ -99,7 +100,7 @@ def compare(
         high=high,
         confidence=confidence,
         p_value=signed_rank_p(differences),
-        cases=a.shape[1],
+        subjects=a.shape[1],
         informative=int(np.count_nonzero(differences)),
         seeds=(len(a), len(b)),
         rank_difference=rank_difference(differences),
@@ -107,13 +108,14 @@ def compare(
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no case differs.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test; 1 where no subject differs.
 
-    Cases without a difference are dropped (Wilcoxon 1945), here, as SciPy takes a normal distribution where it drops
-    them: its p can then be smaller than any that so few cases can reach. Without them it takes the exact one if it can.
+    Subjects without a difference are dropped (Wilcoxon 1945), here, as SciPy takes a normal distribution where it
+    drops them: its p can then be smaller than any that so few subjects can reach. Without them it takes the exact one
+    if it can.
 
     Args:
-        differences: paired differences, [cases].
+        differences: paired differences, [subjects].
     """
     from scipy.stats import wilcoxon  # slow to import, and most tables need none
 
@@ -126,7 +128,7 @@ def rank_difference(differences: ArrayLike) -> float:
     """Return the ranks of the positive differences minus those of the negative ones: which way the test points.
 
     Args:
-        differences: paired differences, [cases].
+        differences: paired differences, [subjects].
     """
     from scipy.stats import rankdata  # as above
 
@@ -143,13 +145,13 @@ def bootstrap_interval(
     resamples: int = 10_000,
     key: tuple[Key, ...] = (),
 ) -> tuple[float, float]:
-    """Return the percentile interval of the mean difference under resampling of cases and of each model's seeds.
+    """Return the percentile interval of the mean difference under resampling of subjects and of each model's seeds.
 
-    A sample draws cases jointly for both models (they are paired) and seeds for each on its own (they are not).
+    A sample draws subjects jointly for both models (they are paired) and seeds for each on its own (they are not).
 
     Args:
-        first: scores, [seeds, cases] or [cases].
-        second: scores, [seeds, cases] or [cases], same cases.
+        first: scores, [seeds, subjects] or [subjects].
+        second: scores, [seeds, subjects] or [subjects], same subjects.
         confidence: coverage, between 0 and 1.
         resamples: number of samples.
         key: derives the random numbers; the same key gives the same interval.
@@ -188,23 +190,25 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 def _paired(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     a, b = _scores(first, "first"), _scores(second, "second")
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"A paired comparison needs the same cases: first has {a.shape[1]}, second {b.shape[1]}.")
+        raise ValueError(f"A paired comparison needs the same subjects: first has {a.shape[1]}, second {b.shape[1]}.")
     return a, b
 
 
 def _scores(values: ArrayLike, name: str) -> np.ndarray:
     scores = np.atleast_2d(np.asarray(values, dtype=float))
     if scores.ndim != 2 or scores.size == 0:
-        raise ValueError(f"{name} has shape {np.shape(values)}; expected [seeds, cases] or [cases], not empty.")
+        raise ValueError(f"{name} has shape {np.shape(values)}; expected [seeds, subjects] or [subjects], not empty.")
     if not np.isfinite(scores).all():
-        raise ValueError(f"{name} holds scores that are not finite; leave such a case out of both models and say so.")
+        raise ValueError(
+            f"{name} holds scores that are not finite; leave such a subject out of both models and say so."
+        )
     return scores
 
 
 def _resampled(rng: np.random.Generator, a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
     """Return the mean difference in each of ``size`` bootstrap samples."""
-    cases, seeds_a, seeds_b = (_weights(rng, count, size) for count in (a.shape[1], len(a), len(b)))
-    return ((seeds_a @ a - seeds_b @ b) * cases).sum(axis=1)
+    subjects, seeds_a, seeds_b = (_weights(rng, count, size) for count in (a.shape[1], len(a), len(b)))
+    return ((seeds_a @ a - seeds_b @ b) * subjects).sum(axis=1)
 
 
 def _weights(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:

@@ -60,7 +60,7 @@ def write_scores(
         progress=config.trainer.progress,
         workers=config.trainer.workers,
     )
-    write_cases(folder.cases, scores)
+    write_cases(folder.cases, scores, {case.name: case.subject for case in test.cases})
     if config.trainer.overlays:
         write_overlays(config, folder, test, scores)
     summary = {

@@ -48,8 +48,10 @@ def test_both_protocols_come_from_one_measurement_of_each_volume(cases, phantom,
 def test_cases_are_written_a_row_a_protocol_case_and_class(cases, phantom, tmp_path):
     predict(cases, phantom, tmp_path)
     scores = score_cases(tmp_path, cases, phantom, CLASSES, {"paper": PAPER}, VIEW, progress=False)
-    write_cases(tmp_path / "cases.csv", scores)
+    write_cases(tmp_path / "cases.csv", scores, {case.name: case.subject for case in cases})
     rows = list(csv.DictReader((tmp_path / "cases.csv").open()))
+    assert [(row["case"], row["subject"]) for row in rows[::3]] == [(case.name, case.subject) for case in cases]
+    assert [case.subject for case in cases] == ["phantom01", "phantom01", "phantom02"]
     assert len(rows) == 9
     assert float(rows[3]["dice"]) == scores["paper"][cases[1].name][0].dice
     assert {row["state"] for row in rows} == {"scored", "missed"}
@@ -97,7 +99,7 @@ def test_counts_of_instances_are_columns_where_there_are_any(tmp_path):
         role: {"image": score_case(mask, mask, ["nucleus"], protocol)}
         for role, protocol in {"paper": conic, "strict": STRICT}.items()
     }
-    write_cases(tmp_path / "cases.csv", scores)
+    write_cases(tmp_path / "cases.csv", scores, {"image": "image"})
     first, second = csv.DictReader((tmp_path / "cases.csv").open())
     assert {name: first[name] for name in first if name.startswith("instances")} == {
         "instances_tp": "4",
@@ -107,7 +109,7 @@ def test_counts_of_instances_are_columns_where_there_are_any(tmp_path):
     }
     assert float(first["pq"]) == scores["paper"]["image"][0].panoptic.pq
     assert (second["dice"], second["pq"], second["instances_tp"]) == ("1.0", "", "")
-    write_cases(tmp_path / "strict.csv", {"strict": scores["strict"]})
+    write_cases(tmp_path / "strict.csv", {"strict": scores["strict"]}, {"image": "image"})
     assert "pq" not in (tmp_path / "strict.csv").read_text()
 
 

@@ -64,10 +64,10 @@ def fold(number, seed=1, conv="sgdc", **changes):
     return summary("isic2018", "res2net", conv, seed, variant=f"{number}" * 8, data=data, **changes)
 
 
-def write_run(outputs, content, state="finished", name=None, cases=None, recipe=None):
+def write_run(outputs, content, state="finished", name=None, cases=None, recipe=None, subjects=None):
     """Write the run that ``content`` describes and return the path of its summary.
 
-    ``cases`` maps case -> class -> metrics; ``recipe`` is that of the run's configuration.
+    ``cases`` maps case -> class -> metrics, ``subjects`` case -> subject; ``recipe`` is that of the configuration.
     """
     folder = name or f"{content['variant']}-s{content['seed']}"
     path = outputs / content["dataset"] / content["backbone"] / content["conv"] / folder / "summary.json"
@@ -78,17 +78,21 @@ def write_run(outputs, content, state="finished", name=None, cases=None, recipe=
     groups = {"dataset": dataset, "backbone": {}, "conv": {"name": content["conv"]}, "recipe": recipe or {}}
     path.with_name("config.yaml").write_text(yaml.safe_dump(groups | {"trainer": {"precision": "float32"}}))
     if cases is not None:
-        write_cases(path.with_name("cases.csv"), cases)
+        write_cases(path.with_name("cases.csv"), cases, subjects)
     return path
 
 
-def write_cases(path, cases):
-    """Write case -> class -> metrics as cases.csv, alike under both protocols; a metric that is left out is 0.5."""
+def write_cases(path, cases, subjects=None):
+    """Write case -> class -> metrics as cases.csv, alike under both protocols; a metric that is left out is 0.5.
+
+    Without ``subjects`` (case -> subject) it has no such column, as once.
+    """
     metrics = dict.fromkeys(("dice", "iou", "accuracy", "hd95", "asd"), 0.5)
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["protocol", "case", "name", *metrics])
+        writer = csv.DictWriter(file, ["protocol", "case", *(["subject"] if subjects else []), "name", *metrics])
         writer.writeheader()
         for protocol in ("paper", "strict"):
             for case, classes in cases.items():
                 for name, values in classes.items():
-                    writer.writerow({"protocol": protocol, "case": case, "name": name} | metrics | values)
+                    subject = {"subject": subjects[case]} if subjects else {}
+                    writer.writerow({"protocol": protocol, "case": case, **subject, "name": name} | metrics | values)

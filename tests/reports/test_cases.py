@@ -4,7 +4,7 @@ import pytest
 from synthetic_runs import summary, write_cases, write_run
 
 from magicseg.errors import UserError
-from magicseg.reports.cases import case_scores
+from magicseg.reports.cases import case_scores, case_subjects
 from magicseg.reports.paper_tables import paper_table
 from magicseg.reports.results import read_result
 
@@ -27,6 +27,13 @@ def test_scores_of_a_class_and_of_the_mean_over_classes_in_printed_units(run):
     assert case_scores(result, "paper", RV) == {"p1": 50.0}
     assert case_scores(result, "paper", MEAN) == {"p1": 75.0}
     assert case_scores(result, "transunet", HD95) == {"p1": 3.5}
+
+
+def test_subjects_of_the_cases_where_the_file_names_them(tmp_path):
+    cases = {"a_1": {"RV": {}}, "a_2": {"RV": {}}, "b_1": {"RV": {}}}
+    subjects = {"a_1": "a", "a_2": "a", "b_1": "b"}
+    assert case_subjects(read_result(write_run(tmp_path, summary(), cases=cases, subjects=subjects))) == subjects
+    assert case_subjects(read_result(write_run(tmp_path, summary(seed=2), cases=cases))) == {}
 
 
 def test_what_a_protocol_skips_is_left_out(run):

@@ -1,4 +1,4 @@
-"""Rows compared case by case: the right pairs, the right numbers, and a reason where there is none."""
+"""Rows compared subject by subject: the right pairs, the right numbers, and a reason where there is none."""
 
 import csv
 import io
@@ -26,12 +26,16 @@ def cases(dice, classes=("RV", "Myo", "LV"), first=0):
 
 @pytest.fixture
 def runs(tmp_path):
-    """Return a function that writes (summary, dice by case) pairs as runs and returns all results."""
+    """Return a function that writes (summary, dice by case) pairs as runs and returns all results.
 
-    def load(*pairs):
+    ``subjects`` (case -> subject) stand in the files of the first ``named`` runs, or of all.
+    """
+
+    def load(*pairs, subjects=None, named=None):
         for number, (content, dice) in enumerate(pairs):
             values = dice if isinstance(dice, dict) or dice is None else cases(dice)
-            write_run(tmp_path, content, name=str(number), cases=values)
+            given = subjects if named is None or number < named else None
+            write_run(tmp_path, content, name=str(number), cases=values, subjects=given)
         return load_results(tmp_path, pytest.fail)
 
     return load
@@ -67,7 +71,7 @@ def test_difference_and_p_are_those_of_the_cases(runs):
     found = pair(table, "UNet +DCD").comparison
     assert found.difference == pytest.approx(100 * (a.mean() - b.mean()), abs=1e-8)
     assert found.p_value == pytest.approx(wilcoxon(a.mean(axis=0), b.mean(axis=0)).pvalue, rel=1e-9)
-    assert (found.cases, found.seeds) == (20, (3, 2))
+    assert (found.subjects, found.seeds) == (20, (3, 2))
     assert found.low < found.difference < found.high
     assert pair(table, "UNet") is None  # the reference itself
 
@@ -186,7 +190,7 @@ def test_skipped_cases_are_left_out_of_both_and_counted(runs):
     skipping = [NAN, *BETTER[1:]]
     table = compared(runs((summary(), BASE), (summary(conv="dcd"), skipping)))
     found = pair(table, "UNet +DCD")
-    assert (found.comparison.cases, found.skipped) == (19, 1)
+    assert (found.comparison.subjects, found.cases, found.skipped) == (19, 19, 1)
     assert "Up to 1 cases that the protocol skips" in notes(table)
     nothing = compared(runs((summary(conv="dyconv"), [NAN] * 20)))
     assert "no case is scored in all runs" in notes(nothing)
@@ -199,8 +203,51 @@ def test_the_folds_of_a_seed_are_its_cases(runs):
     results = runs(*folded("regular", [0.5] * 5), *folded("sgdc", [0.6, 0.7, 0.8, 0.9, 1.0]))
     table = compared(results, table="sgdc_table4")
     found = pair(table, "(4) SGD-Net (Proposed)", "Dice").comparison
-    assert (found.cases, found.seeds) == (5, (1, 1))
+    assert (found.subjects, found.seeds) == (5, (1, 1))
     assert found.difference == pytest.approx(30)
+
+
+FRAMES = {f"p{number:03d}": f"patient{number // 2}" for number in range(20)}
+
+
+@pytest.mark.parametrize("named", [1, 2])  # runs that say which cases are of one subject; the cases are the same
+def test_the_cases_of_a_subject_are_one_piece_of_evidence(runs, named):
+    rng = np.random.default_rng(2)
+    a, b = rng.uniform(0.5, 1, (2, 20))
+    table = compared(runs((summary(), b), (summary(conv="dcd"), a), subjects=FRAMES, named=named))
+    found = pair(table, "UNet +DCD")
+    expected = wilcoxon((a - b).reshape(10, 2).mean(axis=1)).pvalue
+    assert found.comparison.p_value == pytest.approx(expected, rel=1e-9)
+    assert (found.comparison.subjects, found.cases, found.subjects_known) == (10, 20, True)
+    assert "The unit of test and interval is the subject, its cases averaged: 10 subjects (20 cases)." in notes(table)
+    record = next(csv.DictReader(io.StringIO(comparisons_csv(table))))
+    assert [record[name] for name in ("subjects", "cases", "informative_subjects")] == ["10", "20", "10"]
+
+
+def test_without_subjects_each_case_counts_as_one_and_a_note_says_so(runs):
+    table = compared(runs((summary(), BASE), (summary(conv="dcd"), BETTER)))
+    assert not pair(table, "UNet +DCD").subjects_known
+    assert "averaged: 20 subjects (20 cases)." in notes(table)
+    assert "Each case counts as a subject of its own" in notes(table)
+
+
+def test_a_subject_keeps_the_cases_that_are_not_skipped(runs):
+    skipping = [NAN, 0.75, NAN, NAN, *BASE[4:]]
+    table = compared(runs((summary(), np.zeros(20)), (summary(conv="dcd"), skipping), subjects=FRAMES))
+    found = pair(table, "UNet +DCD")
+    assert (found.comparison.subjects, found.cases, found.skipped) == (9, 17, 3)
+    assert found.comparison.difference == pytest.approx((75 + 8 * 50) / 9)
+
+
+def test_numbers_of_subjects_that_differ_are_told_by_row(runs):
+    few = [NAN, NAN, *BETTER[2:]]
+    contents = (summary(), BASE), (summary(conv="dcd"), few), (summary(conv="dyconv"), BETTER)
+    table = compared(runs(*contents, subjects=FRAMES))
+    text = (
+        "its cases averaged: 10 subjects (20 cases): UNet +DYConv (4×), UNet +DCD (HD95); "
+        "9 subjects (18 cases): UNet +DCD (mDice, RV, Myo, LV)."
+    )
+    assert text in notes(table)
 
 
 def test_a_missing_fold_is_a_missing_case(runs):
@@ -224,17 +271,17 @@ def test_pooled_panoptic_quality_has_no_cases(runs):
 # what the numbers cannot show
 
 
-def test_too_few_cases_are_said(runs):
+def test_too_few_subjects_are_said(runs):
     table = compared(runs((summary(), [0.5] * 5), (summary(conv="dcd"), [0.6, 0.7, 0.8, 0.9, 1.0])))
-    assert "Too few cases differ to show anything (fewer than 6): UNet +DCD." in notes(table)
+    assert "Too few subjects differ to show anything (fewer than 6): UNet +DCD." in notes(table)
     assert "A single seed, so that the interval does not cover the spread between trainings: UNet +DCD." in notes(table)
     assert not pair(table, "UNet +DCD").significant
 
 
-def test_too_many_comparisons_for_the_cases_are_said(runs):
+def test_too_many_comparisons_for_the_subjects_are_said(runs):
     table = compared(runs((summary(), BASE[:6]), (summary(conv="dcd"), BETTER[:6])))
     assert pair(table, "UNet +DCD").comparison.p_value < 0.05  # 2 / 2^6, the smallest there is
-    assert "With 5 comparisons and at most 6 differing cases no adjusted p can fall below 0.16" in notes(table)
+    assert "With 5 comparisons and at most 6 differing subjects no adjusted p can fall below 0.16" in notes(table)
 
 
 def test_few_seeds_are_said(runs):

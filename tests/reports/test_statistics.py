@@ -61,7 +61,7 @@ def test_p_value_is_scipys_on_the_means_over_seeds():
     comparison = compare(a, b, resamples=10)
     assert comparison.p_value == pytest.approx(wilcoxon(a.mean(axis=0), b.mean(axis=0)).pvalue, rel=1e-12)
     assert comparison.difference == pytest.approx(a.mean() - b.mean(), abs=1e-8)
-    assert (comparison.cases, comparison.informative, comparison.seeds) == (40, 40, (3, 2))
+    assert (comparison.subjects, comparison.informative, comparison.seeds) == (40, 40, (3, 2))
 
 
 def test_scores_that_differ_by_rounding_only_do_not_count():
@@ -77,7 +77,7 @@ def test_scores_that_differ_by_rounding_only_do_not_count():
     ("first", "second", "confidence", "interval"),
     [
         ([5.0], [3.0], 0.95, (2.0, 2.0)),
-        ([0.0, 4.0], [0.0, 0.0], 0.95, (0.0, 4.0)),  # cases: 0 and 4 with 1/4 each, 2 with 1/2
+        ([0.0, 4.0], [0.0, 0.0], 0.95, (0.0, 4.0)),  # subjects: 0 and 4 with 1/4 each, 2 with 1/2
         ([0.0, 4.0], [0.0, 0.0], 0.4, (2.0, 2.0)),
         ([[0.0], [4.0]], [[1.0]], 0.95, (-1.0, 3.0)),  # seeds of the first model alone
         ([[0.0], [4.0]], [[1.0]], 0.4, (1.0, 1.0)),
@@ -88,9 +88,9 @@ def test_interval_by_hand(first, second, confidence, interval):
     assert bootstrap_interval(first, second, confidence=confidence) == interval
 
 
-def test_cases_are_paired():
-    cases = np.random.default_rng(1).uniform(0, 100, 30)
-    assert bootstrap_interval(cases + 1, cases) == pytest.approx((1, 1), abs=1e-9)
+def test_subjects_are_paired():
+    scores = np.random.default_rng(1).uniform(0, 100, 30)
+    assert bootstrap_interval(scores + 1, scores) == pytest.approx((1, 1), abs=1e-9)
 
 
 def test_interval_has_the_analytic_width():
@@ -101,15 +101,15 @@ def test_interval_has_the_analytic_width():
     assert (low, high) == pytest.approx((a.mean() - half, a.mean() + half), abs=0.05 * half)
 
 
-def test_interval_equals_a_plain_loop_over_cases_and_seeds():
+def test_interval_equals_a_plain_loop_over_subjects_and_seeds():
     rng = np.random.default_rng(3)
     a = rng.normal(90, 3, 25) + rng.normal(0, 1, (3, 1)) + rng.normal(0, 1, (3, 25))
     b = rng.normal(88, 3, 25) + rng.normal(0, 1, (4, 1)) + rng.normal(0, 1, (4, 25))
     samples = []
     for _ in range(8000):
-        cases = rng.integers(25, size=25)
+        subjects = rng.integers(25, size=25)
         drawn_a, drawn_b = a[rng.integers(3, size=3)], b[rng.integers(4, size=4)]
-        samples.append(drawn_a[:, cases].mean() - drawn_b[:, cases].mean())
+        samples.append(drawn_a[:, subjects].mean() - drawn_b[:, subjects].mean())
     expected = np.quantile(samples, [0.025, 0.975])
     assert bootstrap_interval(a, b) == pytest.approx(expected, abs=0.06 * np.ptp(expected))
 
@@ -163,14 +163,14 @@ def test_the_sentence_says_the_numbers():
     a = np.arange(10.0) + np.array([[2.0], [3.0], [4.0], [2.5], [3.5]])
     sentence = compare(a, np.tile(np.arange(10.0), (5, 1)), resamples=500).sentence()
     assert sentence.startswith("Mean difference +3 (95% interval +2.")
-    assert sentence.endswith("10 cases; 5 and 5 seeds), Wilcoxon p = 0.00195.")  # 2 / 2^10
+    assert sentence.endswith("10 subjects; 5 and 5 seeds), Wilcoxon p = 0.00195.")  # 2 / 2^10
 
 
 @pytest.mark.parametrize(
     ("first", "second", "text"),
     [
-        ([1, 2, 3, 4, 5], [0] * 5, "Too few cases differ (5): p cannot fall below 0.0625, so this test cannot show"),
-        ([1, 1, 1], [1, 1, 1], "Too few cases differ (0): p cannot fall below 1,"),
+        ([1, 2, 3, 4, 5], [0] * 5, "Too few subjects differ (5): p cannot fall below 0.0625, so this test cannot show"),
+        ([1, 1, 1], [1, 1, 1], "Too few subjects differ (0): p cannot fall below 1,"),
         ([1, 2, 3, 4, 5, 6], [0] * 6, "A single seed: the interval does not cover the spread between trainings."),
         ([1, 2, 3, -9], [0] * 4, "The ranks point the other way than the mean"),
         ([[1] * 6] * 3, [[0] * 6] * 9, "Fewer than 5 seeds: the interval tends to be too narrow."),
@@ -180,7 +180,7 @@ def test_the_sentence_says_what_the_numbers_cannot_show(first, second, text):
     assert text in compare(first, second, resamples=10).sentence()
 
 
-def test_six_cases_are_enough_to_speak():
+def test_six_subjects_are_enough_to_speak():
     assert "Too few" not in compare([1, 2, 3, 4, 5, 6], [0] * 6, resamples=10).sentence()
 
 
@@ -190,10 +190,15 @@ def test_six_cases_are_enough_to_speak():
 @pytest.mark.parametrize(
     ("first", "second", "options", "text"),
     [
-        ([1, 2], [1, 2, 3], {}, "needs the same cases: first has 2, second 3"),
-        ([1, float("nan")], [1, 2], {}, "first holds scores that are not finite; leave such a case out of both models"),
+        ([1, 2], [1, 2, 3], {}, "needs the same subjects: first has 2, second 3"),
+        (
+            [1, float("nan")],
+            [1, 2],
+            {},
+            "first holds scores that are not finite; leave such a subject out of both models",
+        ),
         ([1, 2], [1, float("inf")], {}, "second holds scores that are not finite"),
-        ([], [], {}, r"first has shape \(0,\); expected \[seeds, cases\]"),
+        ([], [], {}, r"first has shape \(0,\); expected \[seeds, subjects\]"),
         ([[[1]]], [1], {}, r"first has shape \(1, 1, 1\)"),
         ([1], [2], {"confidence": 95}, "confidence is 95 and resamples 10000; allowed are 0 < confidence < 1"),
         ([1], [2], {"resamples": 0}, "resamples 0; allowed"),

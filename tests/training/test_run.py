@@ -43,6 +43,7 @@ def test_the_summary_agrees_with_the_cases(finished):
     folder, _ = finished
     summary = json.loads(folder.summary.read_text())
     rows = list(csv.DictReader(folder.cases.open()))
+    assert {row["subject"] for row in rows} == {row["case"].split("_")[0] for row in rows}  # two frames each
     assert {(row["protocol"], row["name"]) for row in rows} == {
         (protocol, name) for protocol in ("paper", "strict") for name in ("RV", "Myo", "LV")
     }
