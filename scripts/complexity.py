@@ -10,20 +10,20 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from magicseg.arguments import parse, run_friendly
 from magicseg.assembly.build import build_model, count_logits, find_device, input_size
+from magicseg.assembly.compose import compose_config
 from magicseg.errors import UserError, choose
 from magicseg.files import write_text
 from magicseg.reports.complexity import Complexity, measure
 from magicseg.reports.complexity_tables import Entry, Network, Section, compare_complexity, with_speed
 from magicseg.reports.complexity_writers import describe, to_csv, to_markdown
 from magicseg.reports.latency import Bench, Speed, measure_speed
-from magicseg.training.command import config_folder, explain
+from magicseg.training.command import explain
 from magicseg.training.setup import check
 
 OF_A_NETWORK = ("size", "channels", "classes")
@@ -153,8 +153,7 @@ def _configure(overrides: list[str], channels: int, classes: int, size: str) -> 
 
 def _compose(overrides: list[str]) -> DictConfig:
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            return compose("config", overrides)
+        return compose_config(overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
 

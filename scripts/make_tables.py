@@ -36,9 +36,9 @@ class Options:
     protocol: which of a run's scores to show (paper, strict, or a protocol's name).
     budget: which runs to show (full, cpu, demo); full, or all of them with mix=budget.
     destination: the folder for the files.
-    variant, data, split, code: which runs to take where they differ; several with commas.
+    variant, recipe, network, data, split, code: which runs to take where they differ; several with commas.
     mix: what may differ within a table and is then marked: true, or some of budget, data, split, code, protocol,
-        checkpoint, variant, with commas. Runs that differ are never averaged.
+        checkpoint, recipe, network, variant, with commas. Runs that differ are never averaged.
     own_rows: rows that are not the paper's: all, or e.g. "conv=dcd2,my_conv backbone=unet".
     compare: baseline, a row's label or a convolution: compares the rows with it subject by subject.
     """
@@ -49,6 +49,8 @@ class Options:
     budget: str = ""
     destination: Path = Path("outputs/tables")
     variant: str = ""
+    recipe: str = ""
+    network: str = ""
     data: str = ""
     split: str = ""
     code: str = ""

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from magicseg.reports.paper_tables import PaperTable
+from magicseg.reports.recipes import not_as_shipped
 from magicseg.reports.request import Request
 from magicseg.reports.results import EMPTY, FOLDS
 from magicseg.reports.selection import Selection
@@ -15,7 +16,7 @@ READING = (
     "measured: mean ± sample standard deviation over n seeds; difference: measured minus paper; "
     "–: not measured. ↑ higher is better, ↓ lower is better.",
     "Bold: best of the column, underlined: second; measured numbers are ranked among measured ones that rest on the "
-    "same data, split, protocol and budget, printed ones among printed ones.",
+    "same data, split, protocol and recipe, printed ones among printed ones.",
 )
 FOLDED = (
     "Cross-validated: mean over the folds of a seed, then over seeds; ± is the sample standard deviation over the "
@@ -55,7 +56,7 @@ def _measured(table: PaperTable, groups: list[Group], request: Request) -> list[
 
     notes = [
         f"Rows measured: {_rows_measured(table, groups)} of {len(table.rows)}.",
-        line("Budget", lambda group: group.setting.budget),
+        line("Budget", _budget),
         line("Seeds", lambda group: ", ".join(map(str, group.seeds))),
         *([line("Folds", _folds)] if _folded(groups) else []),
         line(f"Scores ({protocol})", lambda group: group.runs[0].under(protocol).protocol.describe().rstrip(".")),
@@ -84,6 +85,12 @@ def _by_row(groups: list[Group], describe: Callable[[Group], str]) -> str:
     if len(rows) == 1:
         return next(iter(rows))
     return "; ".join(f"{text} ({', '.join(names)})" for text, names in rows.items())
+
+
+def _budget(group: Group) -> str:
+    """Return the budget, with what of its recipe and network is not as shipped."""
+    changes = not_as_shipped(group.runs[0])  # the others are alike
+    return f"{group.setting.budget} with {changes}" if changes else group.setting.budget
 
 
 def _folds(group: Group) -> str:

@@ -9,7 +9,7 @@ from magicseg.errors import UserError, choose
 from magicseg.reports.results import BUDGETS, Result
 from magicseg.reports.settings import Setting, setting
 
-CHOICES = ("variant", "data", "split", "code")
+CHOICES = ("variant", "recipe", "network", "data", "split", "code")
 """What a user can choose by when runs differ."""
 OWN_ROWS = ("backbone", "conv")
 FORM = "Write own_rows=all, or e.g. own_rows='conv=dcd2,my_conv' or own_rows='backbone=unet conv=my_conv'."
@@ -22,8 +22,8 @@ class Request:
     Args:
         protocol: role (paper, strict) or name of a protocol that runs were scored under.
         budgets: full, cpu, demo.
-        choices: wanted values by name (see ``CHOICES``). A variant chooses within the rows that have it, data and
-            split within the data sets that have them, code within the table.
+        choices: wanted values by name (see ``CHOICES``). A variant chooses within the rows that have it, a network
+            within the backbones, a recipe, data and split within the data sets that have them, code within the table.
         mix: fields of Setting that may differ between the runs of one table; they are then marked, never averaged.
         own_rows: backbones and convolutions to add below the paper's rows, e.g. ``{"conv": ["my_conv"]}``; ``{}``
             adds all there are, None adds none.

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from magicseg.errors import UserError
-from magicseg.files import digest, read_json
+from magicseg.files import read_json
 from magicseg.metrics import Protocol
-from magicseg.reports.paper_tables import METRICS, YAML_LOADER, RunKey
+from magicseg.reports.paper_tables import METRICS, RunKey
+from magicseg.reports.recipes import read_training
 from magicseg.runs import RunFolder, find_folders
 
 BUDGETS = ("full", "cpu", "demo")
@@ -45,13 +44,16 @@ class Result:
     """A finished run: which one, its scores by protocol, and everything that its numbers depend on.
 
     ``code`` is a hash of the sources that can change a number, ``commit`` the commit they were at. ``variant`` tells
-    configurations apart; the folds of one experiment share theirs.
+    configurations apart; the folds of one experiment share theirs. ``recipe`` and ``network`` tell apart what they
+    have beside the convolution.
     """
 
     path: Path
     key: RunKey
     seed: int
     variant: str
+    recipe: str
+    network: str
     budget: str
     scores: Mapping[str, Scores]
     checkpoint: str
@@ -135,11 +137,14 @@ def _result(path: Path, content: Any) -> Result:
     protocols = _take(content, dict, "scores")
     split = _take(content, str, "data", "split")
     missing = _take(content, list, "data", "missing")
+    training = read_training(RunFolder(path.parent).config)
     return Result(
         path=path,
         key=RunKey(*(_take(content, str, name) for name in RunKey._fields)),
         seed=_take(content, int, "seed"),
-        variant=_variant_of_folds(path) if FOLD.fullmatch(split) else _take(content, str, "variant"),
+        variant=f"folds-{training.experiment}" if FOLD.fullmatch(split) else _take(content, str, "variant"),
+        recipe=training.recipe,
+        network=training.network,
         budget=_budget(content),
         scores={name: _scores(content, name) for name in protocols},
         checkpoint=_take(content, str, "checkpoint", "rule"),
@@ -152,20 +157,6 @@ def _result(path: Path, content: Any) -> Result:
         commit=_commit(_take(content, dict, "provenance", "git")),
         device=_take(content, str, "provenance", "device"),
     )
-
-
-def _variant_of_folds(path: Path) -> str:
-    """Return a hash of a run's configuration without its fold, which the folds of one experiment share."""
-    config = path.with_name("config.yaml")
-    try:
-        content = yaml.load(config.read_text("utf-8"), YAML_LOADER)
-        settings = {group: content[group] for group in ("dataset", "backbone", "conv", "recipe")}
-        settings["precision"] = content["trainer"]["precision"]
-        for key in ("split", "root", "paper_protocol"):
-            settings["dataset"].pop(key)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"a fold's {config.name} must tell how it was trained ({error!r})") from error
-    return f"folds-{digest(settings, 8)}"
 
 
 def _scores(content: Any, name: str) -> Scores:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from magicseg.errors import UserError
 from magicseg.reports.paper_tables import PaperTable, RunKey
+from magicseg.reports.recipes import not_as_shipped
 from magicseg.reports.request import CHOICES, Request
 from magicseg.reports.results import Result
 from magicseg.reports.settings import Group, Setting, marked, mixtures, scope, setting
@@ -81,7 +82,9 @@ def _refuse_mixtures(table: str, groups: Mapping[RunKey, Sequence[Group]], mix: 
     if not refused:
         return
     found = ". ".join(
-        ", ".join(f"{name}={value}: {_rows(members)}" for value, members in sorted(values.items()))
+        ", ".join(
+            f"{name}={value}{_changes(name, members)}: {_rows(members)}" for value, members in sorted(values.items())
+        )
         for name, values in refused.items()
     )
     choosable = [name for name in refused if name in CHOICES]
@@ -91,6 +94,13 @@ def _refuse_mixtures(table: str, groups: Mapping[RunKey, Sequence[Group]], mix: 
         f"{table}: these runs differ in {' and '.join(refused)}, so that they do not stand in one table unasked. "
         f"Found {found}. {choice} all of them, marked, with mix={','.join(sorted(mix | set(refused)))}{again}."
     )
+
+
+def _changes(name: str, groups: Sequence[Group]) -> str:
+    """Return in words what a hash of a recipe or a network stands for."""
+    if name not in ("recipe", "network"):
+        return ""
+    return f" ({not_as_shipped(groups[0].runs[0]) or 'as shipped'})"
 
 
 def _rows(groups: Sequence[Group]) -> str:

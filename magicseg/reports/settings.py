@@ -25,12 +25,14 @@ class Setting(NamedTuple):
     code: str
     protocol: str
     checkpoint: str
+    recipe: str
+    network: str
     variant: str
 
     @property
     def test(self) -> tuple[str, ...]:
-        """What two numbers must share to be compared with each other: the test and the size of the training."""
-        return self.budget, self.data, self.split, self.protocol
+        """What two numbers must share to be compared with each other: the test and the recipe of the training."""
+        return self.budget, self.data, self.split, self.protocol, self.recipe
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def setting(result: Result, protocol: str) -> Setting:
         code=result.code,
         protocol=_rules(scores.protocol, scores.unit),
         checkpoint=result.checkpoint,
+        recipe=result.recipe,
+        network=result.network,
         variant=result.variant,
     )
 
@@ -80,28 +84,37 @@ def _rules(protocol: Protocol, unit: str) -> str:
 def mixtures(groups: Groups) -> dict[str, dict[str, list[Group]]]:
     """Return the fields of Setting that differ where they must not, with the groups of each value.
 
-    Rows share code and budget, rows of one data set also its preparation, its split, protocol and checkpoint rule. A
-    row has one variant; other rows have others because they are other rows.
+    Rows share code and budget, rows of one data set also its preparation, its split, protocol, checkpoint rule and
+    recipe, those of one backbone its settings too. A row has one variant; other rows have others because they are other
+    rows, and so has a row with other recipes or networks.
     """
     everything = [group for row in groups.values() for group in row]
     found: dict[str, dict[str, list[Group]]] = {}
     for name in Setting._fields:
         values: dict[Hashable, set[str]] = defaultdict(set)
         for group in everything:
-            values[scope(name, group.key)].add(getattr(group.setting, name))
+            values[_place(name, group)].add(getattr(group.setting, name))
         differing: dict[str, list[Group]] = defaultdict(list)
         for group in everything:
-            if len(values[scope(name, group.key)]) > 1:
+            if len(values[_place(name, group)]) > 1:
                 differing[getattr(group.setting, name)].append(group)
         if differing:
             found[name] = dict(differing)
     return found
 
 
+def _place(name: str, group: Group) -> Hashable:
+    """Return the scope of a field, in which what other fields explain is no difference of its own."""
+    explained = (group.setting.recipe, group.setting.network) if name == "variant" else ()
+    return scope(name, group.key), explained
+
+
 def scope(name: str, key: RunKey) -> Hashable:
-    """Return within what a field must not differ: the row, the data set or the table."""
+    """Return within what a field must not differ: the row, the backbone's rows, the data set or the table."""
     if name == "variant":
         return key
+    if name == "network":
+        return key.dataset, key.backbone
     return None if name in ("budget", "code") else key.dataset
 
 
@@ -119,10 +132,8 @@ def marked(groups: Groups) -> tuple[dict[RunKey, list[Group]], dict[str, str]]:
 
 
 def _differing(group: Group, mixed: Mapping[str, Mapping[str, Sequence[Group]]]) -> str:
-    """Return the values of the fields that differ; the variant only where the group's own row has several."""
-    names = [name for name in mixed if name != "variant"]
-    if group in mixed.get("variant", {}).get(group.setting.variant, ()):
-        names.append("variant")
+    """Return the values of the fields that differ where the group is: in its row, its data set, the table."""
+    names = [name for name, values in mixed.items() if group in values.get(getattr(group.setting, name), ())]
     return ", ".join(f"{name} {getattr(group.setting, name)}" for name in names)
 
 

@@ -9,6 +9,7 @@ from magicseg.reports.footnotes import footnotes
 from magicseg.reports.own_rows import OWN, own_table, with_own_rows
 from magicseg.reports.paper_tables import Column, PaperRow, PaperTable, RunKey, paper_table
 from magicseg.reports.ranking import ranked
+from magicseg.reports.recipes import not_as_shipped
 from magicseg.reports.request import Request
 from magicseg.reports.results import Result
 from magicseg.reports.selection import Selection, select
@@ -50,12 +51,15 @@ def _heading(paper: PaperTable, request: Request, selection: Selection) -> str:
     if paper.paper:
         source, number = paper.name.split("_table")
         title = f"{source.upper()} Table {number}. {title}"
-    papers_own = {run.role(request.protocol) for row in selection.groups.values() for each in row for run in each.runs}
+    groups = [group for row in selection.groups.values() for group in row]
+    papers_own = {run.role(request.protocol) for group in groups for run in group.runs}
     caveats = []
     if len(request.budgets) > 1:
         caveats.append(f"runs of several budgets: {', '.join(request.budgets)}")
     elif request.budgets[0] in SIZES:
         caveats.append(f"{SIZES[request.budgets[0]]}, not the paper's training")
+    elif paper.paper and any(not_as_shipped(group.runs[0]) for group in groups):
+        caveats.append("trained in other ways than the paper's, see Budget")
     if request.protocol != "paper" and papers_own != {"paper"}:
         caveats.append(f"scored under protocol {request.protocol}, not the paper's")
     return title + (f" ({'; '.join(caveats)})" if caveats else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,14 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from magicseg.arguments import paragraph, run_friendly
+from magicseg.assembly.compose import config_folder
 from magicseg.errors import UserError, nearest
-
-
-def config_folder() -> Path:
-    """Return the folder of the YAML groups: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
 
 
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")

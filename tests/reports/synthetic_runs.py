@@ -64,19 +64,23 @@ def fold(number, seed=1, conv="sgdc", **changes):
     return summary("isic2018", "res2net", conv, seed, variant=f"{number}" * 8, data=data, **changes)
 
 
-def write_run(outputs, content, state="finished", name=None, cases=None, recipe=None, subjects=None):
+def write_run(outputs, content, state="finished", name=None, cases=None, subjects=None):
     """Write the run that ``content`` describes and return the path of its summary.
 
-    ``cases`` maps case -> class -> metrics, ``subjects`` case -> subject; ``recipe`` is that of the configuration.
+    ``content["config"]`` holds groups of its configuration, e.g. recipe; they are empty if it is not there. ``cases``
+    maps case -> class -> metrics, ``subjects`` case -> subject.
     """
+    content, config = {**content}, content.get("config", {})
+    content.pop("config", None)
     folder = name or f"{content['variant']}-s{content['seed']}"
     path = outputs / content["dataset"] / content["backbone"] / content["conv"] / folder / "summary.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
     path.with_name("status.json").write_text(json.dumps({"state": state}))
     dataset = {"name": content["dataset"], "root": "data", "split": content["data"]["split"], "paper_protocol": {}}
-    groups = {"dataset": dataset, "backbone": {}, "conv": {"name": content["conv"]}, "recipe": recipe or {}}
-    path.with_name("config.yaml").write_text(yaml.safe_dump(groups | {"trainer": {"precision": "float32"}}))
+    groups = {"dataset": dataset, "backbone": {}, "conv": {"name": content["conv"]}, "recipe": {}}
+    groups |= {"trainer": {"precision": "float32"}, **config}
+    path.with_name("config.yaml").write_text(yaml.safe_dump(groups))
     if cases is not None:
         write_cases(path.with_name("cases.csv"), cases, subjects)
     return path

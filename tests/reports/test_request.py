@@ -6,7 +6,7 @@ from synthetic_runs import summary
 from magicseg.errors import UserError
 from magicseg.reports.request import Request, parse_request
 
-ALL = {"budget", "data", "split", "code", "protocol", "checkpoint", "variant"}
+ALL = {"budget", "data", "split", "code", "protocol", "checkpoint", "recipe", "network", "variant"}
 
 
 def test_nothing_asked_for_is_full_runs_unmixed():

@@ -47,7 +47,7 @@ def test_a_protocol_has_a_role_and_a_name(tmp_path):
 
 def test_the_folds_of_one_experiment_share_their_variant_and_others_do_not(tmp_path):
     def variant(number, **recipe):
-        return read_result(write_run(tmp_path / f"{recipe}", fold(number), recipe=recipe)).variant
+        return read_result(write_run(tmp_path / f"{recipe}", fold(number, config={"recipe": recipe}))).variant
 
     first = variant(0)
     assert first.startswith("folds-")
@@ -61,12 +61,14 @@ def test_only_numbered_folds_are_folds(tmp_path, split):
     assert read_result(write_run(tmp_path, content)).fold == {"fold1": 1, "fold12": 12}.get(split)
 
 
-@pytest.mark.parametrize("text", [None, b"", b"dataset: 3", b"a: [", b"[]", b"dataset: {name: x}", b"\xff\xfe"])
-def test_a_fold_without_its_configuration_is_named(tmp_path, text):
-    path = write_run(tmp_path, fold(1))
+@pytest.mark.parametrize(
+    "text", [None, b"", b"dataset: 3", b"a: [", b"[]", b"dataset: {name: x}", b"recipe: x", b"\xff\xfe"]
+)
+def test_a_run_without_its_configuration_is_named(tmp_path, text):
+    path = write_run(tmp_path, summary())
     config = path.with_name("config.yaml")
     config.unlink() if text is None else config.write_bytes(text)
-    with pytest.raises(UserError, match=r"is not the summary of a run: a fold's config.yaml must tell how it was"):
+    with pytest.raises(UserError, match=r"is not the summary of a run: its config.yaml must tell how it was"):
         read_result(path)
 
 

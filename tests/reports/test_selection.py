@@ -16,7 +16,11 @@ OTHER = {
     "checkpoint": {"checkpoint": {"rule": "last", "epoch": 9, "value": 0.8}},
     "protocol": {"scores": {"paper": scores(STRICT, "voxel", CLASSES["acdc"], 0.5, 2.0)}},
 }
-VALUES = {"data": "0000000000", "split": "ssl4mis", "code": "0ff0ff0ff0"}
+OTHER |= {
+    "recipe": {"config": {"recipe": {"epochs": 50}}, "variant": "9e8d7c6b"},
+    "network": {"config": {"backbone": {"network": {"width": 2}}}, "variant": "9e8d7c6b"},
+}
+VALUES = {"data": "0000000000", "split": "ssl4mis", "code": "0ff0ff0ff0", "recipe": "9860c5b3", "network": "9b4bafde"}
 
 
 def cells(table, row, column="mDice"):
@@ -31,7 +35,7 @@ def cells(table, row, column="mDice"):
 @pytest.mark.parametrize("conv", ["regular", "dcd"])
 def test_runs_that_differ_are_refused_within_a_row_and_between_rows(runs, what, conv):
     results = runs(summary(), summary(seed=2), summary(seed=3, conv=conv, **OTHER[what]))
-    found = rf"magic_table2: these runs differ in {what}, .*Found .*{what}=\S+: acdc/unet/{conv} \(seed 3\)"
+    found = rf"magic_table2: these runs differ in {what}, .*Found .*{what}=\S+( \(.*\))?: acdc/unet/{conv} \(seed 3\)"
     with pytest.raises(UserError, match=found) as error:
         build_table("magic_table2", results)
     assert f"mix={what}" in str(error.value)
@@ -44,6 +48,18 @@ def test_a_row_has_one_variant_and_another_row_another(runs):
     assert cells(build_table("magic_table2", results[:2]), "UNet")
     with pytest.raises(UserError, match=r"variant=1a2b3c4d: acdc/unet/regular \(seed 1\), variant=9e8d7c6b: acdc/unet"):
         build_table("magic_table2", results)
+
+
+def test_a_recipe_or_network_is_said_in_words(runs):
+    results = runs(summary(), summary(conv="dcd", **OTHER["recipe"]))
+    with pytest.raises(UserError, match=r"recipe=\w{8} \(recipe.epochs=50 \(shipped: 200\)\): acdc/unet/dcd") as error:
+        build_table("magic_table2", results)
+    assert "(as shipped): acdc/unet/regular (seed 1)" in str(error.value)
+
+
+def test_other_backbones_are_other_networks(runs):
+    other = summary(backbone="resnet18", config={"backbone": {"network": {"width": 2}}})
+    assert cells(build_table("magic_table2", runs(summary(), other)), "ResNet 18")
 
 
 def test_data_sets_of_one_table_differ_in_data_split_and_protocol(runs):
@@ -137,13 +153,23 @@ def test_a_letter_for_variants_stands_only_where_they_differ(runs):
     assert [cell.mark for cell in cells(table, "UNet") + cells(table, "UNet +DCD")] == ["a", "b", ""]
 
 
+def test_what_a_recipe_explains_needs_no_letter_of_its_own(runs):
+    contents = [summary(conv=conv, variant=f"{conv:8.8}") for conv in ("regular", "dcd")]
+    shorter = [
+        summary(conv=conv, variant=f"{conv:8.8}2", config=OTHER["recipe"]["config"]) for conv in ("regular", "dcd")
+    ]
+    table = build_table("magic_table2", runs(*contents, *shorter), Request(mix=frozenset({"recipe"})))
+    assert sorted(cell.mark for cell in cells(table, "UNet")) == ["a", "b"]
+    assert sorted(cell.mark for cell in cells(table, "UNet +DCD")) == ["a", "b"]
+
+
 def test_no_letter_without_a_mixture(runs):
     table = build_table("magic_table2", runs(summary(), summary(conv="dcd")), Request(mix=frozenset({"code", "data"})))
     assert [cell.mark for cell in cells(table, "UNet")] == [""]
     assert "Letters" not in str(table.notes)
 
 
-@pytest.mark.parametrize("what", ["data", "split", "protocol"])
+@pytest.mark.parametrize("what", ["data", "split", "protocol", "recipe"])
 def test_numbers_of_different_tests_are_not_ranked_against_each_other(runs, what):
     results = runs(summary(), summary(conv="dyconv", dice=0.8), summary(conv="dcd", dice=0.5, **OTHER[what]))
     table = build_table("magic_table2", results, Request(mix=frozenset({what})))

@@ -1,7 +1,6 @@
 """Comparison tables: exact cells, honest notes and no mixtures."""
 
 import itertools
-import json
 
 import pytest
 from synthetic_runs import fold, summary, write_run
@@ -133,8 +132,8 @@ def test_incomplete_folds_are_stated_and_not_ranked(runs):
 
 def test_folds_that_were_trained_differently_are_a_mixture(tmp_path):
     for number in range(5):
-        write_run(tmp_path, fold(number), recipe={"epochs": 50 if number else 90})
-    with pytest.raises(UserError, match=r"differ in variant.* variant=folds-\w{8}: isic2018/res2net/sgdc"):
+        write_run(tmp_path, fold(number, config={"recipe": {"epochs": 50 if number else 90}}))
+    with pytest.raises(UserError, match=r"differ in recipe.* recipe=\w{8} \(recipe.epochs=90 \(shipped: 50\)\): isic"):
         build_table("sgdc_table4", load_results(tmp_path, pytest.fail))
 
 
@@ -158,6 +157,16 @@ def test_another_budget_is_left_out_and_counted(runs):
     assert cell(small, "UNet", "mDice").n == 2
     assert small.heading.endswith("(CPU-sized runs, not the paper's training)")
     assert small.notes["Not shown"] == ("1 run with budget full; add budget=full.",)
+
+
+def test_a_recipe_that_is_not_shipped_is_said_in_heading_and_notes(runs):
+    content = summary(config={"recipe": {"epochs": 2}, "backbone": {"network": {"width": 2}}})
+    table = build_table("magic_table2", runs(content))
+    assert table.heading.endswith("(trained in other ways than the paper's, see Budget)")
+    assert (
+        "Budget: full with recipe.epochs=2 (shipped: 200), backbone.network.width=2 (shipped: 64)."
+        in table.notes["Measured numbers"]
+    )
 
 
 def test_another_protocol_is_said_in_the_heading_and_another_unit_is_not_compared(runs):
@@ -264,11 +273,7 @@ def test_a_thousand_runs_make_a_table(tmp_path):
     rows = paper_table("magic_table2").rows
     for number in range(1000):
         row, seed = rows[number % 25], number // 25
-        content = summary(backbone=row.backbone, conv=row.conv, seed=seed, dice=0.5 + seed / 128)
-        path = tmp_path / row.backbone / row.conv / f"s{seed}" / "summary.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(content))
-        path.with_name("status.json").write_text('{"state": "finished"}')
+        write_run(tmp_path, summary(backbone=row.backbone, conv=row.conv, seed=seed, dice=0.5 + seed / 128))
     table = build_table("magic_table2", load_results(tmp_path, pytest.fail))
     counts = [row.cells[0].n for row in table.rows]
     assert counts == [40] * 25 + [0] * 2

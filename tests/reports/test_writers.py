@@ -89,6 +89,8 @@ def test_csv_holds_exact_numbers(runs):
         "code": "c0dec0dec0",
         "protocol_rules": first["protocol_rules"],
         "checkpoint": "best_validation_dice",
+        "recipe": "2ee684ff",
+        "network": "44136fa3",
         "variant": "1a2b3c4d",
     }
     assert re.fullmatch(r"transunet-[0-9a-f]{8}", first["protocol_rules"])

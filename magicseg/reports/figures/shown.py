@@ -9,6 +9,7 @@ from pathlib import Path
 
 from magicseg.errors import UserError
 from magicseg.reports.paper_tables import RunKey
+from magicseg.reports.recipes import not_as_shipped
 from magicseg.reports.request import Request
 from magicseg.reports.results import Result, load_results
 from magicseg.reports.selection import group_runs
@@ -107,5 +108,7 @@ def check_scored(runs: Sequence[Result], protocol: str) -> None:
 
 
 def budget_note(runs: Sequence[Result]) -> str:
-    """Return a sentence that keeps small runs from passing for full ones; empty for full runs."""
-    return " ".join(f"{SIZES[budget]}." for budget in sorted({run.budget for run in runs}) if budget in SIZES)
+    """Return sentences that keep small or changed runs from passing for full ones; empty for full runs as shipped."""
+    sizes = [f"{SIZES[budget]}." for budget in sorted({run.budget for run in runs}) if budget in SIZES]
+    changes = dict.fromkeys(filter(None, map(not_as_shipped, runs)))
+    return " ".join([*sizes, *(f"Trained with {change}." for change in changes)])
