@@ -28,17 +28,24 @@ class Sample(NamedTuple):
 class Pair:
     """A cell compared with the same column of another row: a comparison, or the reason why there is none.
 
+    ``reference`` is the label of that row, ``reference_mark`` the letter of its setting.
     ``p_holm`` is adjusted for all comparisons of the table; ``skipped`` counts cases that a protocol leaves out of
     ``cases``. Where the runs do not tell the subjects (``subjects_known``), each case counts as one.
     """
 
     reference: str
+    reference_mark: str = ""
     comparison: Comparison | None = None
     reason: str = ""
     cases: int = 0
     skipped: int = 0
     subjects_known: bool = True
     p_holm: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The reference's label, with its letter where settings differ."""
+        return f"{self.reference} [{self.reference_mark}]" if self.reference_mark else self.reference
 
     @property
     def significant(self) -> bool:

@@ -100,19 +100,42 @@ def _reference(table: Table, places: Sequence[Place], reference: str) -> Refers:
 def _pair(protocol: str, place: Place, places: Sequence[Place], refers: Refers) -> Pair:
     """Return a place compared with its reference; of several, that of its own code."""
     candidates = [other for other in places if refers(other, place)]
-    alike = [other for other in candidates if other.group.setting.test == place.group.setting.test]
-    if not alike:
-        reason = "the reference rests on other data, split, protocol or budget"
-        return Pair("", reason=reason if candidates else "no reference row is measured")
-    other = min(alike, key=lambda each: each.group.setting.code != place.group.setting.code)
+    alike = [other for other in candidates if _alike(other.group, place.group)]
+    own_code = [other for other in alike if other.group.setting.code == place.group.setting.code]
+    fitting = own_code or alike
+    if len(fitting) != 1:
+        return Pair("", reason=_no_reference(candidates, fitting))
+    (other,) = fitting
     column = place.cell.column
     try:
         paired = paired_scores(place.group, other.group, protocol, column)
     except UserError as error:
-        return Pair(other.label, reason=str(error).rstrip("."))
+        return Pair(other.label, other.group.mark, reason=str(error).rstrip("."))
     key = (str(place.group.key), str(other.group.key), column.metric, column.label_class, protocol)
     comparison = compare(paired.first, paired.second, key=key)
-    return Pair(other.label, comparison, cases=paired.cases, skipped=paired.skipped, subjects_known=paired.known)
+    return Pair(
+        other.label,
+        other.group.mark,
+        comparison,
+        cases=paired.cases,
+        skipped=paired.skipped,
+        subjects_known=paired.known,
+    )
+
+
+def _alike(first: Group, second: Group) -> bool:
+    """Whether two groups differ in nothing that their numbers depend on but the convolution, the backbone or code."""
+    same_network = first.setting.network == second.setting.network
+    return first.setting.test == second.setting.test and (same_network or first.key.backbone != second.key.backbone)
+
+
+def _no_reference(candidates: Sequence[Place], fitting: Sequence[Place]) -> str:
+    if fitting:
+        names = ", ".join(f"{each.label} [{each.group.mark}]" for each in fitting)
+        return f"several runs fit as reference ({names}); choose one, e.g. by variant=... or code=..."
+    if candidates:
+        return "the reference rests on other data, split, protocol, budget, recipe or network"
+    return "no reference row is measured"
 
 
 def paired_scores(first: Group, second: Group, protocol: str, column: Column) -> Paired:

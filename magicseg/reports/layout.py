@@ -81,7 +81,7 @@ def _measured_lines(cells: tuple[Cell, ...], own: bool) -> list[Line]:
     lines = [Line("", title, measured)]
     if not own:
         lines.append(Line("", "difference", tuple(Entry(number(cell.difference, cell, "+")) for cell in cells)))
-    references = dict.fromkeys(cell.pair.reference for cell in cells if cell.pair and cell.pair.comparison)
+    references = dict.fromkeys(cell.pair.name for cell in cells if cell.pair and cell.pair.comparison)
     if references:
         minus = tuple(Entry(pair_text(cell), verdict=cell.verdict) for cell in cells)
         lines.append(Line("", f"minus {', '.join(references)}", minus))

@@ -165,7 +165,7 @@ def _tooltip(cell: Cell) -> str:
     if cell.pair:
         each = cell.pair.comparison
         numbers = f"{pair_text(cell)}, p = {each.p_value:.2g}, Holm {cell.pair.p_holm:.2g}" if each else ""
-        lines.append(f"minus {cell.pair.reference}: {numbers}" if each else f"not compared: {cell.pair.reason}")
+        lines.append(f"minus {cell.pair.name}: {numbers}" if each else f"not compared: {cell.pair.reason}")
     if cell.group:
         lines.append(", ".join(f"{name} {value}" for name, value in cell.group.setting._asdict().items()))
     return "\n".join(lines)

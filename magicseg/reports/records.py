@@ -80,6 +80,7 @@ def _pair_record(table: Table, row: Row, cell: Cell, pair: Pair) -> dict[str, ob
     return _identity(table, row, cell) | {
         "mark": cell.mark,
         "reference": pair.reference,
+        "reference_mark": pair.reference_mark,
         "unit": cell.unit,
         "difference": _exact(each.difference) if each else "",
         "low": _exact(each.low) if each else "",

@@ -164,7 +164,7 @@ def test_other_data_or_rules_are_not_compared(runs, other):
     request = Request(mix=frozenset({"data", "protocol"}))
     table = compared(runs((summary(), BASE), (summary(conv="dcd", **other), BETTER)), request=request)
     assert pair(table, "UNet +DCD").comparison is None
-    assert "UNet +DCD: the reference rests on other data, split, protocol or budget." in notes(table)
+    assert "UNet +DCD: the reference rests on other data, split, protocol, budget, recipe or network." in notes(table)
 
 
 def test_of_several_references_that_of_the_same_code_is_taken(runs):
@@ -172,6 +172,41 @@ def test_of_several_references_that_of_the_same_code_is_taken(runs):
     results = runs((summary(), BASE), (summary(**OTHER_CODE), BASE + 0.1), (summary(conv="dcd", **OTHER_CODE), BETTER))
     table = compared(results, request=request)
     assert pair(table, "UNet +DCD").comparison.difference == pytest.approx(0.5)
+
+
+SHORT = {"config": {"recipe": {"epochs": 3}}, "variant": "3e"}
+NARROW = {"config": {"backbone": {"network": {"width": 2}}}, "variant": "2w"}
+
+
+@pytest.mark.parametrize(("other", "what"), [(SHORT, "recipe"), (NARROW, "network")])
+def test_the_reference_has_the_same_recipe_and_network(runs, other, what):
+    request = Request(mix=frozenset({what}))
+    results = runs(
+        (summary(**other), BASE + 0.1), (summary(), BASE), (summary(conv="dcd"), BETTER), (summary(conv="ddconv"), BASE)
+    )
+    table = compared(results, request=request)
+    assert pair(table, "UNet +DCD").comparison.difference == pytest.approx(10.5)
+    records = list(csv.DictReader(io.StringIO(comparisons_csv(table))))
+    assert {(line["mark"], line["reference"], line["reference_mark"]) for line in records} == {("a", "UNet", "a")}
+    assert "| minus UNet [a] " in to_markdown(table)
+    alone = compared(
+        [run for run in results if run.key.conv != "regular" or run.variant != "1a2b3c4d"], request=request
+    )
+    assert pair(alone, "UNet +DCD").reason.endswith("other data, split, protocol, budget, recipe or network")
+
+
+def test_other_backbones_are_compared_whatever_their_network(runs):
+    results = runs((summary(), BASE), (summary(backbone="resnet18", **NARROW), BETTER))
+    assert pair(compared(results, "UNet"), "ResNet 18").comparison
+
+
+def test_of_several_references_none_is_taken(runs):
+    request = Request(mix=frozenset({"variant"}))
+    results = runs((summary(), BASE), (summary(variant="other"), BASE + 0.1), (summary(conv="dcd"), BETTER))
+    table = compared(results, request=request)
+    reason = "several runs fit as reference (UNet [a], UNet [b]); choose one, e.g. by variant=... or code=..."
+    assert pair(table, "UNet +DCD").reason == reason
+    assert f"Not compared: UNet +DCD: {reason}." in notes(table)
 
 
 def test_other_cases_are_not_compared(runs):
