@@ -232,6 +232,11 @@ def code_digest() -> str:
     return digest([[str(path.relative_to(package)), sha256(path)] for path in files])
 
 
+def sources() -> dict[str, Any]:
+    """Return what tells the sources that run now from others: their hash, and the state of their checkout."""
+    return {"code": code_digest(), "git": git_state()}
+
+
 def provenance(device: str, threads: int) -> dict[str, Any]:
     """Return what a number depends on besides its configuration: code, packages, command and hardware."""
     versions: dict[str, str | None] = {}
@@ -241,8 +246,7 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             versions[package] = None
     return {
-        "code": code_digest(),
-        "git": git_state(),
+        **sources(),
         "packages": versions,
         "python": platform.python_version(),
         "platform": platform.platform(),

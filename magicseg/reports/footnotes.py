@@ -67,6 +67,10 @@ def _measured(table: PaperTable, groups: list[Group], request: Request) -> list[
         line("Code", _code),
         line("Hardware", lambda group: ", ".join(sorted({run.device for run in group.runs}))),
     ]
+    if any(set("+/") & set(group.setting.code) for group in groups):
+        notes.append(
+            "Code a+b: the training was begun by a and gone on with by b; a/b: trained by a and scored again by b."
+        )
     if any(column.metric == "gflops" for column in table.columns):
         notes.append("GFLOPs are not part of a run; scripts/complexity.py counts them.")
     return notes

@@ -43,7 +43,8 @@ class Scores:
 class Result:
     """A finished run: which one, its scores by protocol, and everything that its numbers depend on.
 
-    ``code`` is a hash of the sources that can change a number, ``commit`` the commit they were at. ``variant`` tells
+    ``code`` is a hash of the sources that can change a number, ``commit`` the commit they were at: those of all
+    sessions of the training joined by "+", and behind a "/" those that scored it, if they are others. ``variant`` tells
     configurations apart; the folds of one experiment share theirs. ``recipe`` and ``network`` tell apart what they
     have beside the convolution.
     """
@@ -153,9 +154,7 @@ def _result(path: Path, content: Any) -> Result:
         missing=tuple(str(case) for case in missing),
         parameters=_take(content, int, "parameters"),
         seconds=_take(content, (int, float), "seconds"),
-        code=_take(content, str, "provenance", "code")[:10],
-        commit=_commit(_take(content, dict, "provenance", "git")),
-        device=_take(content, str, "provenance", "device"),
+        **_origin(content),
     )
 
 
@@ -214,6 +213,24 @@ def _budget(content: Any) -> str:
     if budget not in BUDGETS:
         raise ValueError(f"budget is {budget!r}, allowed are {', '.join(BUDGETS)}")
     return budget
+
+
+def _origin(content: Any) -> dict[str, str]:
+    """Return code, commit and device of all sessions, code and commit with those of the scoring where they differ."""
+    earlier = _take(content, list, "provenance", "earlier") if "earlier" in _take(content, dict, "provenance") else []
+    sessions = [_sources({"provenance.earlier": each}, "provenance.earlier") for each in earlier]
+    sessions.append(_sources(content, "provenance"))
+    code, commit = ("+".join(dict.fromkeys(values)) for values in zip(*sessions, strict=True))
+    scored = _sources(content, "scored") if "scored" in content else sessions[-1]  # once the scoring was not recorded
+    if scored[0] != sessions[-1][0]:
+        code, commit = f"{code}/{scored[0]}", f"{commit}/{scored[1]}"
+    devices = [_take({"provenance": each}, str, "provenance", "device") for each in (*earlier, content["provenance"])]
+    return {"code": code, "commit": commit, "device": " + ".join(dict.fromkeys(devices))}
+
+
+def _sources(content: Any, key: str) -> tuple[str, str]:
+    """Return the code and the commit of a session or a scoring."""
+    return _take(content, str, key, "code")[:10], _commit(_take(content, dict, key, "git"))
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from magicseg.evaluation.predict import load_prediction, predict_volume, save_pr
 from magicseg.files import read_json, write_json
 from magicseg.metrics import Protocol
 from magicseg.reports.overlays import save_overlay
-from magicseg.runs import RunFolder
+from magicseg.runs import RunFolder, sources
 from magicseg.training.data import CaseSet
 from magicseg.training.loop import SELECTIONS
 
@@ -72,6 +72,7 @@ def write_scores(
         "budget": config.recipe.budget,
         "scores": summaries(scores, protocols),
         "provenance": read_json(folder.provenance),
+        "scored": sources(),  # mode=evaluate may come years after the training
         **facts,
     }
     write_json(folder.summary, summary)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16}
 OUTPUTS = ("softmax", "sigmoid")
+SESSION = ("code", "git", "device")
+"""What the provenance keeps of the sessions before the last one."""
 
 
 def check(config: DictConfig) -> None:
@@ -121,6 +123,8 @@ def record_provenance(config: DictConfig, folder: RunFolder, manifest: str, devi
                 f"{folder.path} was begun on other data (manifest {begun['manifest'][:12]}, now {manifest[:12]}). "
                 "Bring the data back, or delete the folder to start again."
             )
-        facts = {**facts, "started": begun["started"], "resumed": [*begun.get("resumed", []), facts["started"]]}
+        resumed = [*begun.get("resumed", []), facts["started"]]
+        earlier = [*begun.get("earlier", []), {name: begun[name] for name in SESSION}]
+        facts = {**facts, "started": begun["started"], "resumed": resumed, "earlier": earlier}
     write_text(folder.config, OmegaConf.to_yaml(config, resolve=True))
     write_json(folder.provenance, facts)

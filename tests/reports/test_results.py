@@ -98,6 +98,32 @@ def test_the_commit(tmp_path, git, commit):
     assert read_result(write_run(tmp_path, content)).commit == commit
 
 
+NEW = {"code": "beef" * 16, "git": {"commit": "beefbeefbeef", "dirty": False}, "device": "CPU, 1 threads"}
+
+
+def provenance(*earlier):
+    return {"provenance": {**summary()["provenance"], **({"earlier": list(earlier)} if earlier else {})}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "commit", "device"),
+    [
+        ({}, "c0dec0dec0", "c51856c4aa", "NVIDIA H200"),
+        (provenance(NEW), "beefbeefbe+c0dec0dec0", "beefbeefbe+c51856c4aa", "CPU, 1 threads + NVIDIA H200"),
+        (provenance(NEW, summary()["provenance"], NEW), "beefbeefbe+c0dec0dec0", "beefbeefbe+c51856c4aa", None),
+        (provenance(summary()["provenance"]), "c0dec0dec0", "c51856c4aa", "NVIDIA H200"),
+        ({"scored": NEW}, "c0dec0dec0/beefbeefbe", "c51856c4aa/beefbeefbe", "NVIDIA H200"),
+        ({"scored": {**NEW, "code": "c0de" * 16}}, "c0dec0dec0", "c51856c4aa", "NVIDIA H200"),
+        (provenance(NEW) | {"scored": NEW}, "beefbeefbe+c0dec0dec0/beefbeefbe", None, None),
+    ],
+)
+def test_the_code_of_all_sessions_and_of_the_scoring(tmp_path, changes, code, commit, device):
+    result = read_result(write_run(tmp_path, summary(**changes)))
+    assert result.code == code
+    assert commit in (result.commit, None)
+    assert device in (result.device, None)
+
+
 def test_runs_come_in_the_order_of_their_paths(tmp_path):
     for seed in (3, 1, 2):
         write_run(tmp_path, summary(seed=seed))
@@ -139,6 +165,9 @@ def replace(content, keys, value):
         ("scores/paper/protocol/colour", "red", "scores.paper.protocol has other fields than a protocol.*colour"),
         ("checkpoint/rule", None, "checkpoint.rule is missing"),
         ("data/missing", "none", "data.missing is 'none', allowed is list"),
+        ("scored", {"code": 3}, "scored.code is 3, allowed is str"),
+        ("provenance/earlier", "none", "provenance.earlier is 'none', allowed is list"),
+        ("provenance/earlier", ["c0de"], "provenance.earlier.code is missing"),
         ("provenance/git", "c51856c", "provenance.git is 'c51856c', allowed is dict"),
     ],
 )
@@ -191,9 +220,9 @@ junk = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(m
 
 
 @settings(max_examples=150, deadline=None)
-@given(path=st.sampled_from(leaves(summary())), value=junk)
+@given(path=st.sampled_from(leaves(summary(**provenance(NEW), scored=NEW))), value=junk)
 def test_any_damage_ends_in_a_result_or_a_named_file(tmp_path_factory, path, value):
-    content = json.loads(json.dumps(summary()))
+    content = json.loads(json.dumps(summary(**provenance(NEW), scored=NEW)))
     node = content
     for key in path[:-1]:
         node = node[key]

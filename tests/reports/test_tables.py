@@ -159,6 +159,15 @@ def test_another_budget_is_left_out_and_counted(runs):
     assert small.notes["Not shown"] == ("1 run with budget full; add budget=full.",)
 
 
+def test_code_of_several_sources_is_explained(runs):
+    scored = {"code": "beef" * 16, "git": {"commit": "beefbeefbeef", "dirty": True}}
+    table = build_table("magic_table2", runs(summary(scored=scored)))
+    text = "Code: sources c0dec0dec0/beefbeefbe, commit c51856c4aa/beefbeefbe with uncommitted changes."
+    assert text in table.notes["Measured numbers"]
+    assert "a/b: trained by a and scored again by b" in notes(table)
+    assert "scored again" not in notes(build_table("magic_table2", runs(summary(seed=2))[1:]))
+
+
 def test_a_recipe_that_is_not_shipped_is_said_in_heading_and_notes(runs):
     content = summary(config={"recipe": {"epochs": 2}, "backbone": {"network": {"width": 2}}})
     table = build_table("magic_table2", runs(content))

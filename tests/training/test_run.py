@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from magicseg.errors import UserError
 from magicseg.evaluation.predict import load_prediction, save_prediction
+from magicseg.reports.results import read_result
 from magicseg.training.folder import find_folder
 from magicseg.training.run import run, train
 
@@ -312,6 +313,34 @@ def test_a_run_whose_best_checkpoint_is_lost_says_what_helps_and_that_helps(conf
         train(config)
     shutil.rmtree(folder.path)
     assert json.loads(train(config).summary.read_text())["scores"] == scores
+
+
+def test_the_code_of_every_session_is_kept(configure, monkeypatch):
+    codes = iter(["a" * 64, "b" * 64, "c" * 64])
+    for state in ("interrupted", "interrupted", "finished"):
+        code = next(codes)
+        monkeypatch.setattr("magicseg.runs.code_digest", lambda code=code: code)
+        folder = train(configure("recipe.epochs=1"))
+        folder.set_status(state)
+    facts = json.loads(folder.provenance.read_text())
+    assert facts["code"] == "c" * 64
+    assert [session["code"] for session in facts["earlier"]] == ["a" * 64, "b" * 64]
+    assert all(set(session) == {"code", "git", "device"} for session in facts["earlier"])
+    assert len(facts["resumed"]) == 2
+    assert read_result(folder.summary).code == "aaaaaaaaaa+bbbbbbbbbb+cccccccccc"
+
+
+def test_scoring_again_records_its_code_beside_that_of_the_training(finished, tmp_path, configure, monkeypatch):
+    folder, _ = finished
+    copy = tmp_path / folder.path.name
+    shutil.copytree(folder.path, copy)
+    trained = json.loads((copy / "summary.json").read_text())["provenance"]["code"]
+    assert read_result(copy / "summary.json").code == trained[:10]
+    monkeypatch.setattr("magicseg.runs.code_digest", lambda: "d" * 64)
+    run(configure("mode=evaluate", f"run={copy}", "trainer.overlays=false"))
+    summary = json.loads((copy / "summary.json").read_text())
+    assert (summary["provenance"]["code"], summary["scored"]["code"]) == (trained, "d" * 64)
+    assert read_result(copy / "summary.json").code == f"{trained[:10]}/dddddddddd"
 
 
 def test_another_process_holds_the_lock(configure):
