@@ -5,13 +5,14 @@ A second call goes on where the first one ended: what was made with the same set
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from magicseg.errors import UserError
-from magicseg.files import read_json, write_json
+from magicseg.files import lock, read_json, write_json
 from magicseg.inference.volumes import Rows, read_rows
 
 
@@ -44,6 +45,25 @@ class Destination:
     def overlay_of(self, target: Path) -> Path:
         """Return the picture of a label map: ``a.png`` of a.png, ``a.nii.gz.png`` of a.nii.gz."""
         return self.overlays / (target if target.suffix == ".png" else target.with_name(f"{target.name}.png"))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other process segment into this folder meanwhile, as each would write its own table of volumes.
+
+        Raises:
+            UserError: another process does now.
+        """
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held = lock(stack.enter_context((self.path / ".lock").open("w")))
+            except OSError:  # a file system without locks; if nothing can be written, the first file will tell
+                held = True
+            if not held:
+                raise UserError(
+                    f"Another process segments into {self.path}. Wait for it to end, or choose another output."
+                )
+            yield
 
     def open(self, settings: Mapping[str, Any], targets: set[Path], overwrite: bool) -> dict[str, Rows]:
         """Record the settings; return the rows of the label maps that hold, by file.

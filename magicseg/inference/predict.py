@@ -59,8 +59,13 @@ class Predictor:
         An image that cannot be read is left out, and its reason returned; the others are segmented.
 
         Raises:
-            UserError: the destination holds other predictions, or a batch does not fit into the memory.
+            UserError: the destination holds other predictions or another process works on it, or a batch does not fit
+                into the memory.
         """
+        with destination.alone():
+            return self._predict(items, destination, overwrite)
+
+    def _predict(self, items: list[Item], destination: Destination, overwrite: bool) -> Outcome:
         rows = destination.open(self._settings(), {item.target for item in items}, overwrite)
         wanted = [item for item in items if overwrite or str(item.target) not in rows]
         outcome = Outcome(kept=len(items) - len(wanted))

@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 from omegaconf import DictConfig, OmegaConf
 
 from magicseg.assembly.build import count_logits, preprocessing
+from magicseg.assembly.compose import config_folder
 from magicseg.errors import UserError
 from magicseg.metrics import Protocol
-from magicseg.training.command import config_folder
 
 NEAREST = {"spline": "scipy.ndimage.zoom, order 0", "bilinear": "the nearest pixel centre"}
 """How each method of ``recipe.resize`` brings label maps to another size."""

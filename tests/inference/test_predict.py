@@ -126,6 +126,16 @@ def test_a_second_input_joins_the_first(rgb, pictures, segment):
     assert [row["file"] for row in rows_of(destination)] == ["0.png", "1.png"]
 
 
+def test_two_processes_do_not_segment_into_one_folder(rgb, pictures, segment, tmp_path):
+    _, destination = segment(rgb, pictures / "0.png")
+    text = r"Another process segments into \S+out\. Wait for it to end, or choose another output"
+    with destination.alone(), pytest.raises(UserError, match=text):
+        segment(rgb, pictures)
+    assert [row["file"] for row in rows_of(destination)] == ["0.png"]
+    assert segment(rgb, pictures)[0].done == 4
+    assert [row["file"] for row in rows_of(destination)] == [f"{number}.png" for number in range(5)]
+
+
 def test_other_settings_do_not_mix(rgb, pictures, segment):
     _, destination = segment(rgb, pictures)
     assert json.loads(destination.settings.read_text())["flips"] is False
