@@ -126,7 +126,7 @@ def read_result(path: Path) -> Result:
         UserError: the run is not marked as finished, or its summary is malformed; the text names file and key.
     """
     status = RunFolder(path.parent).status()
-    if not isinstance(status, dict) or status.get("state") != "finished":
+    if status["state"] != "finished":
         raise UserError(f"{path} belongs to a run that is not finished: {path.with_name('status.json')} says {status}.")
     try:
         return _result(path, read_json(path))

@@ -193,7 +193,7 @@ def test_a_file_that_is_no_summary_is_named(tmp_path, text):
 def test_a_broken_status_is_named(tmp_path):
     path = write_run(tmp_path, summary())
     path.with_name("status.json").write_text("[]")
-    with pytest.raises(UserError, match=r"summary.json belongs to a run that is not finished: .*status.json says \[\]"):
+    with pytest.raises(UserError, match=r"status.json is not the status of a run \(it has no state\)"):
         read_result(path)
 
 
