@@ -215,6 +215,24 @@ def test_a_run_without_validation_cases_has_a_loss_and_says_so(runs):
     assert dice.texts[0].get_text() == "no validation cases"
 
 
+def _looks(figure):
+    lines = figure.axes[0].lines
+    return [(line.get_color(), line._unscaled_dash_pattern) for line in lines]  # get_linestyle() says only "--"
+
+
+def test_two_variants_of_a_convolution_do_not_look_alike(runs):
+    results = runs(summary(), summary(variant="9" * 8), summary(conv="dcd"), summary(backbone="resnet18"))
+    for result in results:
+        _write_curves(result, [1, 0.5], [0.5, 0.5])
+    figure = draw_curves(results)
+    assert len(set(_looks(figure))) == 4
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["regular", "dcd", "resnet18", "unet", "unet [a]", "unet [b]"]
+    alone = draw_curves([result for result in results if result.key.backbone == "unet"])
+    assert len(set(_looks(alone))) == 3
+    assert [text.get_text() for text in alone.legends[0].get_texts()] == ["regular", "dcd", "[a]", "[b]"]
+
+
 def test_curves_that_cannot_be_read_are_named(runs):
     results = runs(summary(), summary(seed=2))
     with pytest.raises(UserError, match=r"curves\.csv cannot be read"):

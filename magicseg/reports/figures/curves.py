@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from magicseg.errors import UserError
 from magicseg.reports.figures.shown import budget_note, grouped
-from magicseg.reports.figures.style import DASHES, INK, STYLE, add_note, line_colours, new_figure
+from magicseg.reports.figures.style import DASHES, GREY, STYLE, add_note, line_colours, new_figure
 from magicseg.reports.results import Result
 from magicseg.reports.settings import Group
 from magicseg.runs import RunFolder
@@ -38,20 +38,21 @@ class Curve(NamedTuple):
 def draw_curves(runs: Sequence[Result]) -> Figure:
     """Return the training loss and the validation Dice of the runs of one data set over the epochs.
 
-    A colour is a convolution, a dash pattern a backbone. Runs without validation cases have no curve of the Dice.
+    A colour is a convolution, a dash pattern a backbone and, where settings differ, their letter. Runs without
+    validation cases have no curve of the Dice.
 
     Raises:
         UserError: a run's curves.csv is missing or damaged, or the seeds of a row were not trained alike.
     """
     groups, notes = grouped(runs)
     colours = line_colours(group.key.conv for group in groups)
-    dashes = dict(zip(sorted({group.key.backbone for group in groups}), DASHES * len(groups), strict=False))
+    dashes = dict(zip(sorted({_dashed(group) for group in groups}), DASHES * len(groups), strict=False))
     figure = new_figure(6.6, 2.7)
     for axis, column in zip(figure.subplots(1, 2), PANELS, strict=True):
         for group in groups:
             curve = _curve(group, column)
             if curve is not None:
-                _draw(axis, curve, colours[group.key.conv], dashes[group.key.backbone])
+                _draw(axis, curve, colours[group.key.conv], dashes[_dashed(group)])
         _label(axis, column)
     _add_legend(figure, groups, colours, dashes)
     numbers = sorted({len(group.runs) for group in groups})
@@ -59,6 +60,11 @@ def draw_curves(runs: Sequence[Result]) -> Figure:
     text = f"{runs[0].key.dataset}. Line: mean of {counts} run{'s' * (numbers[-1] > 1)}; band: lowest to highest run."
     add_note(figure, " ".join([text, budget_note(runs), *notes]))
     return figure
+
+
+def _dashed(group: Group) -> tuple[str, str]:
+    """Return what a dash pattern stands for."""
+    return group.key.backbone, group.mark
 
 
 def _curve(group: Group, column: str) -> Curve | None:
@@ -113,10 +119,14 @@ def _label(axis: Axes, column: str) -> None:
         axis.text(0.5, 0.5, "no validation cases", transform=axis.transAxes, ha="center")
 
 
-def _add_legend(figure: Figure, groups: Sequence[Group], colours: dict[str, str], dashes: dict[str, Any]) -> None:
-    """Name convolutions by colour, and backbones by dashes where there are several."""
-    names = {f"{group.key.conv} [{group.mark}]" if group.mark else group.key.conv: group for group in groups}
-    lines = [Line2D([], [], color=colours[group.key.conv], label=name) for name, group in names.items()]
-    if len(dashes) > 1:
-        lines += [Line2D([], [], color=INK, linestyle=dash, label=name) for name, dash in dashes.items()]
-    figure.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 6))
+def _add_legend(
+    figure: Figure, groups: Sequence[Group], colours: dict[str, str], dashes: dict[tuple[str, str], Any]
+) -> None:
+    """Name convolutions by colour; by dashes backbones where there are several, and settings that have a letter."""
+    several = len({backbone for backbone, _ in dashes}) > 1
+    convs = dict.fromkeys(group.key.conv for group in groups)
+    lines = [Line2D([], [], color=colours[conv], label=conv) for conv in convs]
+    for (backbone, mark), dash in dashes.items():
+        name = " ".join([*([backbone] if several else []), *([f"[{mark}]"] if mark else [])])
+        lines += [Line2D([], [], color=GREY, linestyle=dash, label=name)] if name else []
+    figure.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 6), handlelength=3)

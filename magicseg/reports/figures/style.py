@@ -18,7 +18,16 @@ from magicseg.reports.overlays import COLOURS
 
 INK, GREY = "#222222", "#666666"
 MARKERS = "os^Dv<>Pp*"
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1.5)),
+    (0, (5, 1.5, 1, 1.5)),
+    (0, (5, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (9, 3)),
+    (0, (1, 4)),
+    (0, (9, 2, 3, 2)),
+)
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 8,
