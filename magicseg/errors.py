@@ -25,7 +25,7 @@ def choose(kind: str, name: str, allowed: Iterable[str]) -> str:
     """Return ``name`` if it is among ``allowed``; raise UserError with the nearest names otherwise."""
     options = list(allowed)
     if name not in options:
-        raise UserError(f"Unknown {kind} {name!r}. {nearest(name, options)}")
+        raise UserError(f"Unknown {kind} {name!r}. {nearest(str(name), options)}")
     return name
 
 

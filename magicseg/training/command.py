@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -57,6 +58,11 @@ def _translated() -> None:
         _run()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
+    except ValueError as error:
+        if not str(error).startswith("Config group override must be"):  # Hydra's words for a group set to null
+            raise
+        unknown = [f"Unknown {group} {name!r}. {nearest(name, _options(group))}" for group, name in _unknown_options()]
+        raise UserError(" ".join(unknown) or str(error)) from error
     if _failed:
         sys.exit(1)
 
@@ -87,6 +93,14 @@ def _without_keys(parent: str, key: str) -> str:
     if _options(parent):
         return f"Choose {parent} by name to change it: {parent}=NAME {key}=VALUE (configs/{parent} holds the names)."
     return f"{parent} is a value, not a group of keys: {parent}=VALUE."
+
+
+def _unknown_options() -> Iterator[tuple[str, str]]:
+    """Yield (group, name) for each name on the command line that its group does not have."""
+    for argument in sys.argv[1:]:
+        group, _, names = argument.partition("=")
+        if (config_folder() / group).is_dir():
+            yield from ((group, name) for name in names.split(",") if name not in _options(group))
 
 
 def _options(group: str) -> list[str]:

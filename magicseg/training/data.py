@@ -63,12 +63,12 @@ def open_data(config: DictConfig) -> RunData:
         UserError: a data set is not there, is another one or has other classes, or lacks cases of the split.
     """
     wanted = config.dataset
-    manifest, test = _open(wanted, wanted.classes, wanted.allow_missing)
+    manifest, test = _open(wanted, wanted.classes, wanted.channels, wanted.allow_missing)
     facts = {"manifest": manifest.digest, "split": wanted.split, "missing": test.missing}
     root = Path(wanted.root)
     if "train" not in wanted:
         return RunData(CaseSet(root, test.train), CaseSet(root, test.val), CaseSet(root, test.test), facts)
-    other, train = _open(wanted.train, wanted.classes, wanted.allow_missing)
+    other, train = _open(wanted.train, wanted.classes, wanted.channels, wanted.allow_missing)
     facts = {
         "manifest": digest([manifest.digest, other.digest]),
         "split": f"{wanted.split}, trained on {wanted.train.name} {wanted.train.split}",
@@ -91,7 +91,7 @@ def fill_in(dataset: DictConfig) -> None:
         dataset.update({key: value for key, value in found.items() if key in dataset and dataset[key] is None})
 
 
-def _open(wanted: DictConfig, classes: ListConfig, allow_missing: bool) -> tuple[Manifest, Split]:
+def _open(wanted: DictConfig, classes: ListConfig, channels: int, allow_missing: bool) -> tuple[Manifest, Split]:
     root = Path(wanted.root)
     manifest = read_prepared(wanted.name, root)
     if wanted.get("merge_classes", False):
@@ -100,6 +100,9 @@ def _open(wanted: DictConfig, classes: ListConfig, allow_missing: bool) -> tuple
         raise UserError(
             f"{root} has the classes {', '.join(manifest.classes[1:])}; dataset.classes says {', '.join(classes)}."
         )
+    if (found := {case.channels for case in manifest.cases}) != {channels}:
+        numbers = " and ".join(map(str, sorted(found)))
+        raise UserError(f"{root} has images with channels={numbers}; dataset.channels says {channels}.")
     return manifest, split_cases(manifest, wanted.name, wanted.split, allow_missing=allow_missing)
 
 

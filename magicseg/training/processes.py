@@ -13,11 +13,11 @@ from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
 
-from magicseg.errors import UserError
 from magicseg.reports.status import duration, log_tail, read_state
 from magicseg.runs import RunHeldError
 from magicseg.training.child import HELD, Order, work
 from magicseg.training.interruption import stopping_on_signals
+from magicseg.training.keys import GPUS, POSITIVE, whole
 from magicseg.training.sweep import SweepRun
 
 GRACE = 20.0
@@ -37,12 +37,10 @@ class Limits(NamedTuple):
 
     def check(self) -> None:
         """Refuse limits that no run can keep; UserError names the key."""
-        if not isinstance(self.n_jobs, int) or self.n_jobs < 1:
-            raise UserError(f"hydra.launcher.n_jobs is {self.n_jobs!r}; it must be a whole number of at least 1.")
-        for key in ("timeout_min", "memory_gb"):
-            value = getattr(self, key)
-            if value is not None and (not isinstance(value, (int, float)) or value <= 0):
-                raise UserError(f"hydra.launcher.{key} is {value!r}; it must be a number above 0, or null.")
+        whole(1).check("hydra.launcher.n_jobs", self.n_jobs)
+        POSITIVE.or_null().check("hydra.launcher.timeout_min", self.timeout_min)
+        POSITIVE.or_null().check("hydra.launcher.memory_gb", self.memory_gb)
+        GPUS.or_null().check("hydra.launcher.gpus", self.gpus)
 
 
 @dataclass

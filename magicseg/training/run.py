@@ -30,6 +30,7 @@ from magicseg.training.data import (
 )
 from magicseg.training.folder import find_folder
 from magicseg.training.interruption import recorded
+from magicseg.training.keys import check_keys
 from magicseg.training.loop import SELECTIONS, Trainer
 from magicseg.training.optim import schedule
 from magicseg.training.protocols import protocols_of
@@ -52,6 +53,7 @@ def run(config: DictConfig, overrides: Sequence[str] = ()) -> None:
     ``overrides`` are those of the command line, which tell what was said from what is only a default.
     """
     choose("mode", config.mode, ("train", "evaluate"))
+    check_keys(config)
     folder = train(config) if config.mode == "train" else evaluate_again(config, overrides)
     print(f"\n{score_table(read_json(folder.summary)['scores'])}\n")
     print(f"run folder  {folder.path}")

@@ -11,13 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
-from magicseg.assembly.build import count_logits, find_device, input_size
+from magicseg.assembly.build import count_logits, find_device, preprocessing
 from magicseg.data import AUGMENTATIONS
 from magicseg.errors import UserError, choose
 from magicseg.evaluation.validation import Loss
 from magicseg.files import read_json, write_json, write_text
 from magicseg.runs import RunFolder, provenance
 from magicseg.training.loop import SELECTIONS, Clip
+from magicseg.training.optim import schedule
 
 if TYPE_CHECKING:
     from magicseg.losses import Supervision
@@ -35,18 +36,13 @@ def check(config: DictConfig) -> None:
     choose("recipe.output", recipe.output, OUTPUTS)
     choose("recipe.augment", recipe.augment, AUGMENTATIONS)
     choose("trainer.precision", config.trainer.precision, PRECISIONS)
-    for key in ("recipe.epochs", "recipe.batch_size"):
-        value = OmegaConf.select(config, key)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{key} is {value!r}; it must be a whole number of at least 1.")
-    input_size(recipe)  # refuses any other size
+    schedule(recipe.schedule)  # refuses any other
+    preprocessing(recipe)  # refuses any other size, resizing and normalisation
     if recipe.output == "sigmoid" and len(config.dataset.classes) > 1:
         raise UserError(
             f"recipe.output=sigmoid is for one class; dataset={config.dataset.name} has {len(config.dataset.classes)}. "
             "Use recipe.output=softmax with a loss for several classes."
         )
-    if not isinstance(config.seed, int):
-        raise UserError(f"seed is {config.seed!r}; it must be a whole number.")
 
 
 def set_up(trainer: DictConfig) -> torch.device:

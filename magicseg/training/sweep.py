@@ -13,6 +13,7 @@ from magicseg.reports.status import count_states, describe, duration, read_state
 from magicseg.runs import RunFolder
 from magicseg.training.expected import remaining
 from magicseg.training.folder import find_folder
+from magicseg.training.keys import FOLDER, check_keys
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,12 @@ def sweep_run(overrides: Sequence[str], config: DictConfig) -> SweepRun:
     """Return the run that a composed configuration describes, Hydra's own part left out.
 
     Raises:
-        UserError: the configuration leaves classes or channels to data that are not there; or a run that is to be
-            scored again is not finished.
+        UserError: the configuration does not tell the run's folder, or leaves classes or channels to data that are not
+            there; or a run that is to be scored again is not finished.
     """
     with read_write(config), open_dict(config):
         config.pop("hydra", None)
+    check_keys(config, FOLDER)
     if config.mode == "evaluate":
         return SweepRun(tuple(overrides), config, _finished(config.run))
     if None in config.dataset.values():

@@ -38,6 +38,8 @@ def test_the_main_job_is_the_full_recipe():
         (["recipe.epochs"], "recipe.epochs"),
         (["protocol.iou=plain"], "Unknown key 'protocol.iou'. Choose protocol by name to change it: protocol=NAME"),
         (["run.folder=x"], "Unknown key 'run.folder'. run is a value, not a group of keys: run=VALUE."),
+        (["recipe=null"], "Unknown recipe 'null'. Allowed: acdc, "),
+        (["-m", "conv=regular,magic_4x", "trainer=null"], "Unknown trainer 'null'. Allowed: default."),
         (["dataset=acdc", "dataset.root=nowhere"], "prepare_data.py dataset=acdc source="),
     ],
 )

@@ -126,6 +126,11 @@ def test_asked_to_stop_it_stops_the_runs_and_starts_no_more(run_with):
         (Limits(n_jobs=0), r"hydra.launcher.n_jobs is 0; it must be a whole number of at least 1"),
         (Limits(timeout_min=0), r"hydra.launcher.timeout_min is 0; it must be a number above 0, or null"),
         (Limits(memory_gb="much"), r"hydra.launcher.memory_gb is 'much'"),
+        (Limits(gpus=1), r"hydra.launcher.gpus is 1; it must be a list of GPU numbers such as \[0, 1\], or null"),
+        (Limits(gpus=0), r"hydra.launcher.gpus is 0; "),
+        (Limits(gpus=[]), r"hydra.launcher.gpus is \[\]; "),
+        (Limits(gpus=["a"]), r"hydra.launcher.gpus is \['a'\]; "),
+        (Limits(n_jobs=True), r"hydra.launcher.n_jobs is True; "),
     ],
 )
 def test_limits_that_no_run_can_keep_are_refused(limits, message):
