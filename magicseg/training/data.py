@@ -78,6 +78,23 @@ def open_data(config: DictConfig) -> RunData:
     return RunData(CaseSet(elsewhere, train.train), CaseSet(elsewhere, train.val), CaseSet(root, test.test), facts)
 
 
+def check_parts(config: DictConfig, data: RunData) -> None:
+    """Refuse a split that leaves nothing to train on, to choose by or to score.
+
+    Raises:
+        UserError: names the split and the part that is empty.
+    """
+    split = f"split {data.facts['split']} of {config.dataset.name}"
+    for part, cases in (("training", data.train.cases), ("test", data.test.cases)):
+        if not cases:
+            raise UserError(f"The {split} has no {part} cases. Choose another dataset.split, or prepare more data.")
+    if not data.val.cases and config.recipe.selection != "last":
+        raise UserError(
+            f"recipe.selection={config.recipe.selection}, but the {split} has no validation cases. "
+            "Use recipe.selection=last."
+        )
+
+
 def fill_in(dataset: DictConfig) -> None:
     """Set what the configuration leaves to the prepared data (null): classes, channels, scaling, digest of content."""
     if None in dataset.values():

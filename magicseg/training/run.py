@@ -21,6 +21,7 @@ from magicseg.reports.scores import score_table
 from magicseg.runs import GO_ON, RunFolder
 from magicseg.training.data import (
     RunData,
+    check_parts,
     fill_in,
     generate_phantom,
     open_data,
@@ -86,11 +87,7 @@ def train(config: DictConfig) -> RunFolder:
 def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
     generate_phantom(config.dataset)
     data = open_data(config)
-    if not data.val.cases and config.recipe.selection != "last":
-        raise UserError(
-            f"recipe.selection={config.recipe.selection}, but the split {config.dataset.split} of "
-            f"{config.dataset.name} has no validation cases. Use recipe.selection=last."
-        )
+    check_parts(config, data)
     protocols = protocols_of(config)
     check_protocols(data.test.cases, protocols.values())
     model = build_model(config, pretrained=not folder.last.is_file()).to(device)

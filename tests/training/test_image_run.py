@@ -135,6 +135,23 @@ def test_without_validation_cases_the_last_checkpoint_is_scored(configure, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("parts", "split", "lacking"),
+    [
+        ({"test": 1}, "random", "training"),
+        ({"val": 1, "test": 1}, "listed", "training"),
+        ({"train": 2, "val": 1}, "listed", "test"),
+    ],
+)
+def test_a_part_that_is_empty_is_told_before_the_first_epoch(configure, tmp_path_factory, parts, split, lacking):
+    root = prepared(tmp_path_factory, **parts)
+    overrides = (f"dataset.root={root}", f"dataset.split={split}", "recipe.size=32", "recipe.selection=last")
+    config = configure(*overrides)
+    with pytest.raises(UserError, match=rf"The split {split} of folder has no {lacking} cases\."):
+        train(config)
+    assert not find_folder(config).last.exists()
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("recipe.output=softmax", r"StructureLoss is for one class and one logit"),
