@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> None:
     pairs = zip(wanted, indices, strict=True)
     rows = [activation(opened, chosen, name, index, image[z], truth[z]) for name, index in pairs]
     where = f"{asked.caption(z, len(truth))}; Grad-CAM++ at {', '.join(dict.fromkeys(chosen))}"
-    figure = draw_activations(rows, labels, f"{where}. White: ground truth. {budget_note(runs)}")
+    figure = draw_activations(rows, labels, f"{where}. White: ground truth. {budget_note(runs, labels)}")
     for path in save_figure(figure, arguments.output / f"activation_{runs[0].key.dataset}_{asked.case}"):
         tell(f"Wrote {path}")
 

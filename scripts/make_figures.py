@@ -79,7 +79,7 @@ def qualitative(runs: Sequence[Result], options: Options) -> Figure:
     examples = [example(opened, labels, each, options.protocol, options.guidance) for each in slices]
     name = runs[0].under(options.protocol).protocol.name
     where = ", ".join(dict.fromkeys([runs[0].key.dataset, *(run.key.backbone for run in runs)]))
-    note = f"{where}. Below: Dice (%) of the case, mean over classes, protocol {name}. {budget_note(runs)}"
+    note = f"{where}. Below: Dice (%) of the case, mean over classes, protocol {name}. {budget_note(runs, labels)}"
     return draw_qualitative(examples, labels, list(opened[0].config.dataset.classes), note)
 
 

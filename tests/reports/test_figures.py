@@ -270,7 +270,7 @@ def test_small_runs_do_not_pass_for_full_ones(runs):
     figure = draw_cost(runs(summary(budget="cpu")), lambda run: 10**9)
     assert "CPU-sized" in figure.get_supxlabel()
     figure = draw_cost(runs(summary(seed=2, config={"recipe": {"epochs": 2}})), lambda run: 10**9)
-    assert "Trained with recipe.epochs=2 (shipped: 200)." in figure.get_supxlabel()
+    assert "Trained with recipe.epochs=2 (shipped: 200) ([b])." in " ".join(figure.get_supxlabel().split())
 
 
 def test_a_note_is_broken_to_the_width_of_its_figure():

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from magicseg.errors import UserError, choose
-from magicseg.reports.figures.shown import budget_note, grouped
+from magicseg.reports.figures.shown import budget_note, group_names, grouped
 from magicseg.reports.figures.style import GREY, MARKERS, STYLE, add_note, line_colours, new_figure
 from magicseg.reports.paper_tables import METRICS
 from magicseg.reports.results import Result
@@ -111,10 +111,11 @@ def _add_legend(figure: Figure, points: Sequence[Point], colours: dict[str, str]
 
 
 def _note(points: Sequence[Point], protocol: str, notes: Sequence[str]) -> str:
-    runs = [run for point in points for run in point.group.runs]
-    seeds = sorted({len(point.group.seeds) for point in points})
+    groups = [point.group for point in points]
+    runs = [group.runs[0] for group in groups]
+    seeds = sorted({len(group.seeds) for group in groups})
     counts = "–".join(str(number) for number in dict.fromkeys((seeds[0], seeds[-1])))
     scored = runs[0].under(protocol).protocol.name
     bars = " Bars: standard deviation over seeds." if seeds[-1] > 1 else ""
     text = f"{runs[0].key.dataset}, protocol {scored}, mean of {counts} seed{'s' * (seeds[-1] > 1)}.{bars}"
-    return " ".join(part for part in (text, budget_note(runs), *notes) if part)
+    return " ".join(part for part in (text, budget_note(runs, group_names(groups)), *notes) if part)

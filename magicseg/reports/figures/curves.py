@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from magicseg.errors import UserError
-from magicseg.reports.figures.shown import budget_note, grouped
+from magicseg.reports.figures.shown import budget_note, group_names, grouped
 from magicseg.reports.figures.style import DASHES, GREY, STYLE, add_note, line_colours, new_figure
 from magicseg.reports.results import Result
 from magicseg.reports.settings import Group
@@ -58,7 +58,7 @@ def draw_curves(runs: Sequence[Result]) -> Figure:
     numbers = sorted({len(group.runs) for group in groups})
     counts = "–".join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))
     text = f"{runs[0].key.dataset}. Line: mean of {counts} run{'s' * (numbers[-1] > 1)}; band: lowest to highest run."
-    add_note(figure, " ".join([text, budget_note(runs), *notes]))
+    add_note(figure, " ".join([text, budget_note([group.runs[0] for group in groups], group_names(groups)), *notes]))
     return figure
 
 

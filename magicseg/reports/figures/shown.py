@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -107,8 +107,22 @@ def check_scored(runs: Sequence[Result], protocol: str) -> None:
         )
 
 
-def budget_note(runs: Sequence[Result]) -> str:
-    """Return sentences that keep small or changed runs from passing for full ones; empty for full runs as shipped."""
+def budget_note(runs: Sequence[Result], names: Sequence[str]) -> str:
+    """Return sentences that keep small or changed runs from passing for full ones; empty for full runs as shipped.
+
+    Args:
+        runs: what is shown.
+        names: what each of them is called in the figure.
+    """
     sizes = [f"{SIZES[budget]}." for budget in sorted({run.budget for run in runs}) if budget in SIZES]
-    changes = dict.fromkeys(filter(None, map(not_as_shipped, runs)))
-    return " ".join([*sizes, *(f"Trained with {change}." for change in changes)])
+    trained: dict[str, list[str]] = defaultdict(list)
+    for run, name in zip(runs, names, strict=True):
+        trained[not_as_shipped(run)].append(name)
+    whose = {change: f" ({', '.join(dict.fromkeys(called))})" for change, called in trained.items()}
+    changes = [f"Trained with {change}{whose[change] if len(trained) > 1 else ''}." for change in trained if change]
+    return " ".join([*sizes, *changes])
+
+
+def group_names(groups: Sequence[Group]) -> list[str]:
+    """Return what a note calls groups: the letter of their setting, or their convolution where they have none."""
+    return [f"[{group.mark}]" if group.mark else group.key.conv for group in groups]
