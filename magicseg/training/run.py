@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from magicseg.assembly.build import build_model, build_temperature
 from magicseg.assembly.trained import load_config
+from magicseg.data import cases_to_slices
 from magicseg.errors import UserError, choose
 from magicseg.evaluation.evaluate import check_protocols
 from magicseg.evaluation.validation import Validation
@@ -42,6 +43,7 @@ from magicseg.training.setup import (
     build_loss,
     build_optimizer,
     check,
+    check_last_batch,
     record_provenance,
     set_up,
     validation_losses,
@@ -90,6 +92,7 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
     check_parts(config, data)
     protocols = protocols_of(config)
     check_protocols(data.test.cases, protocols.values())
+    check_last_batch(config, len(cases_to_slices(data.train.cases)))
     model = build_model(config, pretrained=not folder.last.is_file()).to(device)
     record_provenance(config, folder, data.facts["manifest"], device)
     loss = build_loss(config)

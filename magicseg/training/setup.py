@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
-from magicseg.assembly.build import count_logits, find_device, preprocessing
+from magicseg.assembly.build import build_model, count_logits, find_device, input_size, preprocessing
 from magicseg.data import AUGMENTATIONS
 from magicseg.errors import UserError, choose
 from magicseg.evaluation.validation import Loss
@@ -43,6 +43,38 @@ def check(config: DictConfig) -> None:
             f"recipe.output=sigmoid is for one class; dataset={config.dataset.name} has {len(config.dataset.classes)}. "
             "Use recipe.output=softmax with a loss for several classes."
         )
+
+
+def check_last_batch(config: DictConfig, slices: int) -> None:
+    """Refuse a last batch of one slice where batch normalisation would have one value a channel to train on.
+
+    The network is run with fake tensors: nothing is computed, and weights take no memory.
+
+    Args:
+        config: the run's configuration.
+        slices: number of slices to train on.
+
+    Raises:
+        UserError: names the keys that can be changed.
+    """
+    batch_size = config.recipe.batch_size
+    if (slices % batch_size or batch_size) > 1:
+        return
+    from torch._subclasses.fake_tensor import FakeTensorMode  # takes a second, and is needed only here
+
+    with torch.device("meta"):
+        model = build_model(config, pretrained=False).train()
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            model.to_empty(device="cpu")
+            model(torch.empty(1, config.dataset.channels, *input_size(config.recipe)))
+    except Exception as error:  # an operator of one's own may not take fake tensors; then the training will tell
+        if "Expected more than 1 value per channel" in str(error):
+            raise UserError(
+                f"{slices} slices with recipe.batch_size={batch_size} leave one slice for the last batch of an epoch, "
+                f"and at recipe.size={config.recipe.size} backbone={config.backbone.name} has a map of one pixel, "
+                "which batch normalisation cannot train on. Take another recipe.batch_size or a larger recipe.size."
+            ) from error
 
 
 def set_up(trainer: DictConfig) -> torch.device:

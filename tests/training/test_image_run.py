@@ -134,6 +134,13 @@ def test_without_validation_cases_the_last_checkpoint_is_scored(configure, tmp_p
         train(configure("recipe.size=32", f"dataset.root={root}"))
 
 
+def test_a_last_batch_that_cannot_be_trained_on_is_refused_before_the_first_step(configure):
+    config = configure("recipe.size=16", "recipe.batch_size=7", "backbone=att_unet_small")
+    with pytest.raises(UserError, match=r"8 slices with recipe.batch_size=7 leave one slice"):
+        train(config)
+    assert find_folder(config).status()["state"] == "failed"
+
+
 @pytest.mark.parametrize(
     ("parts", "split", "lacking"),
     [

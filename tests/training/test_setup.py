@@ -1,0 +1,48 @@
+"""What is refused before the first step."""
+
+import re
+
+import pytest
+from command_line import configuration
+
+from magicseg.errors import UserError
+from magicseg.training.setup import check_last_batch
+
+
+def settings(backbone, size, batch_size, conv="regular"):
+    return configuration(
+        "dataset=glas",
+        f"backbone={backbone}",
+        f"conv={conv}",
+        f"recipe.size={size}",
+        f"recipe.batch_size={batch_size}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size"),
+    [
+        ("resnet18_small", 32),
+        ("att_unet_small", 16),
+        ("transunet_small", 16),
+        ("transfuse_small", 16),
+        ("levit_unet_small", 16),
+    ],
+)
+def test_a_last_batch_of_one_slice_is_refused_where_a_map_is_down_to_one_pixel(backbone, size):
+    message = (
+        f"85 slices with recipe.batch_size=4 leave one slice for the last batch of an epoch, and at recipe.size={size} "
+        f"backbone={backbone.removesuffix('_small')} has a map of one pixel, which batch normalisation cannot train on."
+        " Take another recipe.batch_size or a larger recipe.size."
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_last_batch(settings(backbone, size, 4), 85)
+    with pytest.raises(UserError, match=r"84 slices with recipe\.batch_size=1 leave one slice"):
+        check_last_batch(settings(backbone, size, 1), 84)
+    check_last_batch(settings(backbone, size, 4), 86)
+    check_last_batch(settings(backbone, 128, 4), 85)
+
+
+@pytest.mark.parametrize("conv", ["dcd", "magic_4x", "odconv", "sgdc"])
+def test_a_batch_of_one_slice_is_taken_where_the_maps_are_larger(conv):
+    check_last_batch(settings("unet_small", 64, 4, conv), 85)
