@@ -173,7 +173,7 @@ def _data_of(config: DictConfig, folder: RunFolder, manifest: str) -> RunData:
     try:
         data = open_data(config)
     except UserError as error:
-        raise UserError(f"{error} {advice}") from error
+        raise UserError(f"{advice} {error}") from error
     if data.facts["manifest"] != manifest:
         raise UserError(f"The data in {config.dataset.root} are not those that {folder.path} was trained on. {advice}")
     return data
