@@ -24,20 +24,31 @@ class ResumingSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Start every combination of the sweep's values that is not finished; with ``dry_run``, only list them.
 
+        Those that cannot work are told before the first one starts.
+
         Raises:
-            UserError: runs did not finish.
+            UserError: runs did not finish, or cannot work.
         """
-        from magicseg.training.sweep import check_outcome, listing, outcome, sweep_run, without_repeats
+        from magicseg.training.sweep import (
+            check_outcome,
+            checked,
+            dry_run,
+            outcome,
+            refusals,
+            sweep_run,
+            without_repeats,
+        )
 
         loader: Any = self.hydra_context.config_loader  # type: ignore[union-attr]
         parsed = OverridesParser.create(loader).parse_overrides([*self._parse_config(), *arguments])
         jobs = self.split_arguments(parsed, max_batch_size=None)[0]
-        runs = without_repeats(sweep_run(job, loader.load_sweep_config(self.config, job)) for job in jobs)
+        found = (sweep_run(job, loader.load_sweep_config(self.config, job)) for job in jobs)
+        runs = checked(without_repeats(found))
         if self.config.dry_run:  # type: ignore[union-attr]
-            print(listing(runs))
+            dry_run(runs)
             return
         to_do = [run for run in runs if run.to_do]
-        print(f"{len(to_do)} of {len(runs)} runs to do", flush=True)
+        print("\n".join([f"{len(to_do)} of {len(runs)} runs to do", *refusals(runs)]), flush=True)
         problems: dict[Any, str] = {}
         try:
             if to_do:

@@ -73,6 +73,14 @@ class ShowsGpu(Faulty):
         raise ValueError(f"sees GPU {os.environ.get('CUDA_VISIBLE_DEVICES')}")
 
 
+class Reads(nn.Conv2d):
+    """Reads its weights while it is built, which weights on the meta device do not allow."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.largest = self.weight.max().item()
+
+
 FAULTS = [Raises, Exits, ExitsAtOnce, ExitsAtOnce, Killed, Segfaults, LacksMemory, LacksMemory, Hangs, Hangs]
 
 

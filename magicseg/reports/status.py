@@ -11,8 +11,9 @@ from magicseg.arguments import parse
 from magicseg.errors import UserError, choose
 from magicseg.runs import RunFolder, find_folders
 
-STATES = ("finished", "running", "new", "interrupted", "failed", "killed", "timeout", "out of memory")
-STOPPED = STATES[3:]
+STATES = ("finished", "running", "new", "refused", "interrupted", "failed", "killed", "timeout", "out of memory")
+"""``refused`` is never written down: a sweep does not start what cannot work."""
+STOPPED = STATES[4:]
 """States of runs that did not come to their end; the same command goes on with them."""
 SESSION = "=== "
 """How the first line of each session begins in a run's log."""

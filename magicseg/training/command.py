@@ -21,14 +21,14 @@ from magicseg.errors import UserError, nearest
 
 @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")
 def _run(config: DictConfig) -> None:
-    if config.dry_run:
-        from magicseg.training.sweep import listing, sweep_run
-
-        print(listing([sweep_run([], config)]))
-        return
-    from magicseg.training import run  # PyTorch is imported only once the configuration is sound
-
     try:
+        if config.dry_run:
+            from magicseg.training.sweep import checked, dry_run, sweep_run
+
+            dry_run(checked([sweep_run([], config)]))
+            return
+        from magicseg.training import run  # PyTorch is imported only once the configuration is sound
+
         run.run(config, HydraConfig.get().overrides.task)
     except UserError as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # another launcher than magicseg's own

@@ -12,13 +12,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from magicseg.assembly.build import build_model, count_logits, find_device, input_size, preprocessing
-from magicseg.data import AUGMENTATIONS
+from magicseg.data import AUGMENTATIONS, list_splits
 from magicseg.errors import UserError, choose
 from magicseg.evaluation.validation import Loss
 from magicseg.files import read_json, write_json, write_text
 from magicseg.runs import RunFolder, provenance
 from magicseg.training.loop import SELECTIONS, Clip
 from magicseg.training.optim import schedule
+from magicseg.training.protocols import protocols_of
 
 if TYPE_CHECKING:
     from magicseg.losses import Supervision
@@ -36,6 +37,10 @@ def check(config: DictConfig) -> None:
     choose("recipe.output", recipe.output, OUTPUTS)
     choose("recipe.augment", recipe.augment, AUGMENTATIONS)
     choose("trainer.precision", config.trainer.precision, PRECISIONS)
+    for dataset in (config.dataset, config.dataset.get("train")):
+        if dataset is not None:
+            choose(f"split of {dataset.name}", dataset.split, list_splits(dataset.name))
+    protocols_of(config)  # refuses values that are not legal
     schedule(recipe.schedule)  # refuses any other
     preprocessing(recipe)  # refuses any other size, resizing and normalisation
     if recipe.output == "sigmoid" and len(config.dataset.classes) > 1:
@@ -43,6 +48,19 @@ def check(config: DictConfig) -> None:
             f"recipe.output=sigmoid is for one class; dataset={config.dataset.name} has {len(config.dataset.classes)}. "
             "Use recipe.output=softmax with a loss for several classes."
         )
+
+
+def check_network(config: DictConfig) -> None:
+    """Refuse a network that cannot be built, or not for the size of the images; its weights take no memory.
+
+    Raises:
+        UserError: as ``build_model``.
+    """
+    try:
+        with torch.device("meta"):
+            build_model(config, pretrained=False)
+    except UserError:  # an operator of one's own may not know the meta device
+        build_model(config, pretrained=False)
 
 
 def check_last_batch(config: DictConfig, slices: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict, read_write
 
 from magicseg.errors import UserError
-from magicseg.reports.status import count_states, describe, duration, read_state
+from magicseg.reports.status import RunState, count_states, describe, duration, read_state
 from magicseg.runs import RunFolder
 from magicseg.training.expected import remaining
 from magicseg.training.folder import find_folder
@@ -23,11 +23,18 @@ class SweepRun:
     overrides: tuple[str, ...]
     config: DictConfig
     folder: RunFolder
+    refusal: str = ""
+    """Why it cannot work; empty where nothing speaks against it."""
 
     @property
     def to_do(self) -> bool:
-        """Whether there is something to do: training that is not finished, or scoring again."""
-        return self.config.mode != "train" or not self.folder.finished()
+        """Whether there is something to do: training that is not finished and can work, or scoring again."""
+        return self.config.mode != "train" or not (self.refusal or self.folder.finished())
+
+    def state(self) -> RunState:
+        """Return how it stands."""
+        state = read_state(self.folder)
+        return replace(state, state="refused", reason=self.refusal) if self.refusal else state
 
 
 def sweep_run(overrides: Sequence[str], config: DictConfig) -> SweepRun:
@@ -61,16 +68,51 @@ def without_repeats(runs: Iterable[SweepRun]) -> list[SweepRun]:
     return list({run.folder.path if run.config.mode == "train" else run.overrides: run for run in runs}.values())
 
 
+def checked(runs: Iterable[SweepRun]) -> list[SweepRun]:
+    """Return the runs, those refused that are to be trained and cannot work; their data may still be prepared."""
+    return [
+        replace(run, refusal=_refusal(run.config)) if run.config.mode == "train" and run.to_do else run for run in runs
+    ]
+
+
+def _refusal(config: DictConfig) -> str:
+    from magicseg.training.setup import check, check_network  # PyTorch is imported only where something is to be done
+
+    try:
+        check_keys(config)
+        check(config)
+        check_network(config)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def refusals(runs: Sequence[SweepRun]) -> list[str]:
+    """Return a line for each run that cannot work."""
+    return [run.state().line() for run in runs if run.refusal]
+
+
+def dry_run(runs: Sequence[SweepRun]) -> None:
+    """Print what a dry run shows.
+
+    Raises:
+        UserError: runs cannot work.
+    """
+    print(listing(runs))
+    if refused := len(refusals(runs)):
+        raise UserError(f"{refused} of {len(runs)} runs cannot work, for the reasons above.")
+
+
 def listing(runs: Sequence[SweepRun]) -> str:
-    """Return what a dry run prints: every run with its state and the time it may take, and what lacks its data."""
+    """Return every run with its state and the time it may take, why some cannot work, and what lacks its data."""
     lines = [f"{'state':13} {'epochs':>9}  {'expected':>12}  run"]
     times = {run.folder.path: remaining(run.folder, run.config) for run in runs}
-    states = [read_state(run.folder) for run in runs]
+    states = [run.state() for run in runs]
     for state in states:
-        time = "-" if state.state == "finished" else duration(times[state.folder.path])
+        time = "-" if state.state in ("finished", "refused") else duration(times[state.folder.path])
         lines.append(f"{state.state:13} {state.epochs:>9}  {time:>12}  {state.folder.path}")
-    open_times = [times[state.folder.path] for state in states if state.state != "finished"]
-    return "\n".join([*lines, "", count_states(states), *_expectation(open_times), *_unprepared(runs)])
+    open_times = [times[state.folder.path] for state in states if state.state not in ("finished", "refused")]
+    return "\n".join([*lines, "", count_states(states), *refusals(runs), *_expectation(open_times), *_unprepared(runs)])
 
 
 def _expectation(times: Sequence[float | None]) -> list[str]:
@@ -99,7 +141,7 @@ def outcome(runs: Sequence[SweepRun], problems: Mapping[Path, str]) -> str:
         runs: all of them.
         problems: what the launcher says of a run that went wrong; told where the run folder does not.
     """
-    states = [read_state(run.folder) for run in runs]
+    states = [run.state() for run in runs]
     return describe([replace(each, reason=each.reason or problems.get(each.folder.path, "")) for each in states])
 
 

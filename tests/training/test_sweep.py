@@ -85,6 +85,15 @@ def test_the_same_command_runs_only_what_is_not_finished(sweep):
     assert {seed for seed in after if after[seed] != before.get(seed)} == FAILING
 
 
+def test_what_cannot_work_is_told_before_the_others_start(squares, tmp_path):
+    code, output, errors = ended(start(f"dataset.root={squares}", f"outputs={tmp_path}", "recipe.size=32,33"))
+    assert code == 1
+    assert output.startswith("1 of 2 runs to do\nrefused ")
+    assert output.index(": recipe.size=33 does not fit backbone=unet") < output.index(": started")
+    assert "2 runs: 1 finished, 1 refused" in output
+    assert "Error: 1 of 2 runs did not finish." in " ".join(errors.split())
+
+
 def test_two_launchers_train_each_run_once(squares, tmp_path):
     command = [f"dataset.root={squares}", f"outputs={tmp_path / 'outputs'}", "seed=range(1,9)"]
     command += ["conv.operator._target_=faults.Recorded"]

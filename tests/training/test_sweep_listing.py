@@ -12,7 +12,16 @@ from omegaconf import OmegaConf
 from magicseg.errors import UserError
 from magicseg.files import write_json, write_text
 from magicseg.training import expected
-from magicseg.training.sweep import check_outcome, listing, outcome, sweep_run, without_repeats
+from magicseg.training.sweep import (
+    check_outcome,
+    checked,
+    dry_run,
+    listing,
+    outcome,
+    refusals,
+    sweep_run,
+    without_repeats,
+)
 
 
 @pytest.fixture
@@ -114,6 +123,48 @@ def test_a_dry_run_trains_nothing(tmp_path, arguments, count):
     assert result.returncode == 0, result.stderr
     assert count in result.stdout
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("recipe.size=17", "recipe.size=17 does not fit backbone=unet, whose height and width must be multiples of 16"),
+        ("recipe.size=0", "recipe.size is 0; it must be one number or [height, width]"),
+        ("recipe.epochs=0", "recipe.epochs is 0; it must be a whole number of at least 1"),
+        ("recipe.schedule=cosin", "Unknown recipe.schedule 'cosin'. Did you mean cosine_restarts"),
+        ("dataset.split=mtunet2", "Unknown split of phantom 'mtunet2'. Allowed: default"),
+        ("backbone.network.scope=decoder", "backbone=unet conv=magic_4x: Unknown scope 'decoder' for UNet"),
+        ("conv.operator._target_=no.such.Conv", "backbone=unet conv=magic_4x: Error loading 'no.such.Conv'"),
+        ("strict.unit=no", "protocol: Protocol 'strict': unit is 'no'. Allowed: volume, "),
+    ],
+)
+def test_a_run_that_cannot_work_is_refused_and_the_others_are_not(planned, override, reason):
+    done, good, bad = planned("seed=1"), planned("seed=2"), planned("seed=3", override)
+    finish(done, 1)
+    runs = checked([done, good, bad])
+    assert [run.to_do for run in runs] == [False, True, False]
+    assert [run.refusal.startswith(reason) for run in runs] == [False, False, True]
+    said = f"refused               -  {bad.folder.path}: {reason}"
+    assert refusals(runs)[0].startswith(said)
+    for text in (listing(runs), outcome(runs, {})):
+        assert said in text
+        assert "3 runs: 1 finished, 1 new, 1 refused" in text
+    with pytest.raises(UserError, match=r"1 of 3 runs cannot work"):
+        dry_run(runs)
+
+
+def test_an_operator_that_does_not_know_the_meta_device_is_not_refused(planned):
+    run = planned("conv=regular", "conv.operator._target_=faults.Reads")
+    assert checked([run]) == [run]
+
+
+def test_a_pair_that_cannot_work_is_told_by_a_dry_run(tmp_path):
+    pair = ["dataset=acdc", "backbone=transunet_small", "conv=regular,odconv", "backbone.network.weight_std=true"]
+    result = call("train.py", "-m", *pair, "dry_run=true", f"outputs={tmp_path}")
+    assert result.returncode == 1
+    assert "2 runs: 1 new, 1 refused" in result.stdout
+    assert "conv=odconv: weight_std=True cannot standardise the kernel of ODConv2d" in result.stdout
+    assert "Error: 1 of 2 runs cannot work, for the reasons above." in result.stderr
 
 
 def test_an_experiment_is_a_sweep_without_being_told(tmp_path):
