@@ -222,7 +222,10 @@ def test_a_protocol_for_images_is_refused_for_volumes_and_nothing_is_lost(finish
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [("protocol=transfuse", "Protocol 'transfuse' scores images"), ("strict.unit=no", "unit is 'no'. Allowed: volume")],
+    [
+        ("protocol=transfuse", "Protocol 'transfuse' scores images"),
+        ("dataset.paper_protocol.unit=no", "unit is 'no'. Allowed: volume"),
+    ],
 )
 def test_a_protocol_that_does_not_fit_is_refused_before_the_first_epoch(configure, override, message):
     config = configure(override)

@@ -135,7 +135,7 @@ def test_a_dry_run_trains_nothing(tmp_path, arguments, count):
         ("dataset.split=mtunet2", "Unknown split of phantom 'mtunet2'. Allowed: default"),
         ("backbone.network.scope=decoder", "backbone=unet conv=magic_4x: Unknown scope 'decoder' for UNet"),
         ("conv.operator._target_=no.such.Conv", "backbone=unet conv=magic_4x: Error loading 'no.such.Conv'"),
-        ("strict.unit=no", "protocol: Protocol 'strict': unit is 'no'. Allowed: volume, "),
+        ("dataset.paper_protocol.unit=no", "protocol: Protocol 'transunet': unit is 'no'. Allowed: volume, "),
     ],
 )
 def test_a_run_that_cannot_work_is_refused_and_the_others_are_not(planned, override, reason):
