@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 # the two halves of the tests run side by side
-FIRST := $(foreach room,assembly convs data evaluation guidance inference metrics,tests/$(room)/)
+FIRST := $(foreach room,assembly convs data evaluation guidance inference metrics models ops reports,tests/$(room)/)
 SECOND := $(filter-out $(FIRST),$(wildcard tests/*/) $(wildcard tests/test_*.py))
 
 .PHONY: demo test lint
