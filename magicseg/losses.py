@@ -113,7 +113,7 @@ def _binary(loss: nn.Module, logits: Tensor, label: Tensor) -> tuple[Tensor, Ten
 
 
 class Supervision(nn.Module):
-    """A segmentation loss on every output that a network returns in training, and the Dice loss of its edge map.
+    """A segmentation loss on every output that a network returns in training, and `dice_loss` of its edge map.
 
     Dice is taken on the edge map's probability. CTO's code takes a softmax over its one channel, which is 1 everywhere,
     so that its edge loss has no gradient.
@@ -129,7 +129,6 @@ class Supervision(nn.Module):
         self.segmentation = segmentation
         self.weights = tuple(weights)
         self.edge_weight = edge_weight
-        self.dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
     def forward(self, output: Tensor | tuple[tuple[Tensor, ...], Tensor | None], label: Tensor) -> Tensor:
         """Map what a network returns in training, and labels [B, H, W] (int64), to a scalar.
@@ -146,7 +145,7 @@ class Supervision(nn.Module):
         if edge is None:
             return loss
         edge = functional.interpolate(edge, label.shape[1:], mode="bilinear", align_corners=False)
-        return loss + self.edge_weight * self.dice(edge, outer_edge(label, max(2, logits[0].shape[1])))
+        return loss + self.edge_weight * dice_loss(edge, outer_edge(label, max(2, logits[0].shape[1]))[:, 0])
 
 
 def outer_edge(label: Tensor, num_classes: int) -> Tensor:
