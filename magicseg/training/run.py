@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from magicseg.assembly.build import build_model, build_temperature
-from magicseg.assembly.trained import load_config
 from magicseg.data import cases_to_slices
-from magicseg.errors import UserError, choose
+from magicseg.errors import choose
 from magicseg.evaluation.evaluate import check_protocols
 from magicseg.evaluation.validation import Validation
 from magicseg.files import read_json
-from magicseg.metrics import Protocol
 from magicseg.models.model import count_parameters
 from magicseg.reports.scores import score_table
-from magicseg.runs import GO_ON, RunFolder
+from magicseg.runs import RunFolder
 from magicseg.training.data import (
-    RunData,
     check_parts,
     fill_in,
     generate_phantom,
@@ -36,6 +31,7 @@ from magicseg.training.keys import check_keys
 from magicseg.training.loop import SELECTIONS, Trainer
 from magicseg.training.optim import schedule
 from magicseg.training.protocols import protocols_of
+from magicseg.training.rescoring import evaluate_again, former_scores
 from magicseg.training.results import predict_cases, write_scores
 from magicseg.training.setup import (
     PRECISIONS,
@@ -75,7 +71,7 @@ def train(config: DictConfig) -> RunFolder:
     folder = find_folder(config)
     if folder.finished():
         print(f"This run is finished. Delete {folder.path} to train it again.")
-        for role in protocols_of(config).keys() - _former(folder)[2].keys():
+        for role in sorted(protocols_of(config).keys() - former_scores(folder).protocols.keys()):
             print(f"It is not scored under {role} yet: mode=evaluate run={folder.path} protocol={role}")
         return folder
     device = set_up(config.trainer)
@@ -123,57 +119,3 @@ def _train(config: DictConfig, folder: RunFolder, device: torch.device) -> None:
     }
     write_scores(config, folder, data.test, protocols, facts)
     folder.set_status("finished", epoch=config.recipe.epochs, epochs=config.recipe.epochs)
-
-
-def evaluate_again(config: DictConfig, overrides: Sequence[str] = ()) -> RunFolder:
-    """Score the kept predictions of the run ``config.run`` again, without the network.
-
-    Protocols that it was scored under before stay, beside the one that is asked for now.
-
-    The run's own configuration holds, but for ``protocol`` and ``trainer``, which come from the command line, and for
-    ``dataset.root`` if ``overrides`` have it.
-
-    Raises:
-        UserError: no finished run, not to be trusted, without its data, or a protocol that does not fit.
-    """
-    if config.run is None:
-        raise UserError("mode=evaluate needs the folder of a finished run: run=DIR.")
-    folder = RunFolder(Path(config.run))
-    if not folder.finished():
-        raise UserError(f"{folder.path} is not the folder of a finished run: no summary.json with status finished.")
-    own = load_config(folder, config.trust)
-    for key in ("dataset.root", "dataset.train.root"):
-        said = any(override.lstrip("+").startswith(f"{key}=") for override in overrides)
-        if said and OmegaConf.select(own, key) is not None:
-            OmegaConf.update(own, key, OmegaConf.select(config, key))
-    config.dataset = own.dataset  # protocol=paper now means this data set's
-    own.protocol, own.trainer = config.protocol, config.trainer
-    with folder.lock():
-        facts, manifest, scored = _former(folder)
-        data = _data_of(own, folder, manifest)
-        write_scores(own, folder, data.test, {**scored, **protocols_of(own)}, facts)
-    return folder
-
-
-def _former(folder: RunFolder) -> tuple[dict[str, Any], str, dict[str, Protocol]]:
-    """Return what a finished run's summary says besides the scores, of its data, and of the protocols of its scores."""
-    summary = read_json(folder.summary)
-    try:
-        facts = {key: summary[key] for key in ("checkpoint", "data", "parameters", "seconds")}
-        protocols = {role: Protocol(**scores["protocol"]) for role, scores in summary["scores"].items()}
-        return facts, facts["data"]["manifest"], protocols
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        found = f"{type(error).__name__}: {error}"
-        raise UserError(f"{folder.summary} is not the summary of a run ({found}). {GO_ON}") from error
-
-
-def _data_of(config: DictConfig, folder: RunFolder, manifest: str) -> RunData:
-    """Return the data that a finished run was trained on."""
-    advice = "If the data of this run lie elsewhere now, add dataset.root=DIR."
-    try:
-        data = open_data(config)
-    except UserError as error:
-        raise UserError(f"{advice} {error}") from error
-    if data.facts["manifest"] != manifest:
-        raise UserError(f"The data in {config.dataset.root} are not those that {folder.path} was trained on. {advice}")
-    return data
