@@ -150,7 +150,9 @@ def _windows(padded: Tensor, k: int) -> Tensor:
 
 def _shifts(padded: Tensor, k: int) -> list[Tensor]:
     """Return the k * k shifted maps `[N, C, H, W]`: what each tap sees, in row-major order."""
-    return [shifted for row in _windows(padded, k).unbind(4) for shifted in row.unbind(4)]
+    # slices, not parts of `_windows`: torch.compile refuses to write into a view that overlaps itself
+    H, W = padded.shape[2] - k + 1, padded.shape[3] - k + 1
+    return [padded[..., row : row + H, column : column + W] for row in range(k) for column in range(k)]
 
 
 def _side(weights: Tensor) -> int:

@@ -144,6 +144,14 @@ def test_half_precision_is_summed_in_float32():
     assert torch.equal(y, plain(x.float(), logits.float()).bfloat16())
 
 
+def test_compiled_it_gives_the_same_gradients():
+    torch.manual_seed(0)
+    x, logits = draw(2, 2, 2, 3, 5, 4)
+    expected = torch.autograd.grad(spatially_varying_filter(x, logits).square().sum(), (x, logits))
+    compiled = torch.compile(spatially_varying_filter, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(torch.autograd.grad(compiled(x, logits).square().sum(), (x, logits)), expected)
+
+
 def test_autocast():
     torch.manual_seed(0)
     x, logits = draw(1, 2, 2, 3, 5, 5, torch.float32)
