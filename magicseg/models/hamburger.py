@@ -88,7 +88,10 @@ class NMF2d(nn.Module):
             bases = torch.rand(B * self.splits, D, self.rank, device=device)
         else:
             generator = torch.Generator().manual_seed(self.seed)  # on the CPU: the same bases on every device
-            bases = torch.rand(self.splits, D, self.rank, generator=generator).to(device).repeat(B, 1, 1)
+            bases = torch.rand(self.splits, D, self.rank, generator=generator)
+            if torch.jit.is_tracing():  # a constant: a trace would keep the generator and draw others at every call
+                bases = torch.from_numpy(bases.numpy())
+            bases = bases.to(device).repeat(B, 1, 1)
         return functional.normalize(bases, dim=1)
 
     def _factorise(self, X: Tensor, bases: Tensor) -> tuple[Tensor, Tensor]:

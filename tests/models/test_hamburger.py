@@ -34,6 +34,16 @@ def test_evaluation_depends_on_the_seed_only():
     assert not torch.equal(NMF2d(4, splits=2, seed=1).eval()(x), y)
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit:FutureWarning")
+def test_a_trace_keeps_the_bases_of_evaluation():
+    torch.manual_seed(0)
+    nmf = NMF2d(4).eval()
+    traced = torch.jit.trace(nmf, (torch.rand(2, 8, 4, 5),))
+    for _ in range(2):
+        x = torch.rand(3, 8, 4, 5)
+        torch.testing.assert_close(traced(x), nmf(x))
+
+
 def test_training_draws_from_the_global_generator():
     nmf, x = NMF2d(4).train(), torch.rand(2, 8, 4, 5)
     torch.manual_seed(7)
