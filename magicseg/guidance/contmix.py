@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -161,7 +163,7 @@ def mix_windows(values: Tensor, weights: Tensor) -> Tensor:
     values `[B, C, H, W]` with H, W >= k; weights `[B, heads, k*k, H, W]`; the result has the shape of values.
     """
     heads, taps = weights.shape[1:3]
-    k = round(taps**0.5)
+    k = math.isqrt(taps)
     H, W = values.shape[-2:]
     windows = functional.unfold(values, k).unflatten(2, (H - k + 1, W - k + 1))
     windows = functional.pad(windows, (k // 2,) * 4, mode="replicate").unflatten(1, (heads, -1, taps))

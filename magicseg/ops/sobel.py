@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from magicseg.ops.exporting import is_exporting
+
 
 def edge_modulation(x: Tensor, *, shared: bool = False) -> Tensor:
     """Return x * sigmoid(|G|) with |G| = sqrt((x * Kx)^2 + (x * Ky)^2), the Sobel gradient's magnitude.
@@ -26,6 +28,8 @@ def edge_modulation(x: Tensor, *, shared: bool = False) -> Tensor:
 
     Source: SGDC paper, equation 1.
     """
+    if is_exporting():
+        return _modulate(x, shared)[0]
     modulated: Tensor = _EdgeModulation.apply(x, shared)
     return modulated
 
@@ -58,19 +62,25 @@ def _smooth(before: Tensor, centre: Tensor, after: Tensor) -> Tensor:
     return torch.add(before + after, centre, alpha=2)
 
 
+def _modulate(x: Tensor, shared: bool) -> tuple[Tensor, ...]:
+    """Return x * gate, then gx, gy, |G| and the gate, from which backward takes the gradient."""
+    source = x.to(torch.promote_types(x.dtype, torch.float32))
+    if shared:
+        source = source.sum(1, keepdim=True)
+    padded = _pad(source)
+    gx, gy = _correlate_kx(padded), _correlate_ky(padded)
+    magnitude = torch.addcmul(gx.square(), gy, gy).sqrt_()
+    gate = magnitude.sigmoid()
+    return x * gate.to(x.dtype), gx, gy, magnitude, gate
+
+
 class _EdgeModulation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, shared: bool) -> Tensor:
         ctx.shared = shared
-        source = x.to(torch.promote_types(x.dtype, torch.float32))
-        if shared:
-            source = source.sum(1, keepdim=True)
-        padded = _pad(source)
-        gx, gy = _correlate_kx(padded), _correlate_ky(padded)
-        magnitude = torch.addcmul(gx.square(), gy, gy).sqrt_()
-        gate = magnitude.sigmoid()
-        ctx.save_for_backward(x, gx, gy, magnitude, gate)
-        return x * gate.to(x.dtype)
+        modulated, *parts = _modulate(x, shared)
+        ctx.save_for_backward(x, *parts)
+        return modulated
 
     @staticmethod
     @once_differentiable

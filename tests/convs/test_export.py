@@ -59,6 +59,18 @@ def has_batch_as_groups(program):
     return any(isinstance(number, torch.fx.Node) for number in groups)
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_can_be_stored_and_takes_every_batch_size(name, tmp_path):
+    model = network(name)
+    batches = (2,) if name in BATCH_AS_GROUPS else (1, 2, 5)
+    with torch.no_grad():
+        torch.jit.trace(model, (images(2),)).save(tmp_path / "model.pt")
+        run = torch.jit.load(tmp_path / "model.pt")
+        for B in batches:
+            assert_same(run(images(B)), model(images(B)))
+
+
 def run_onnx(model, x, path, **options):
     """Return a function that runs the ONNX graph of ``model``, exported with the example x."""
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -64,6 +64,18 @@ def test_contmix_mixes_the_sum():
     torch.testing.assert_close(pyramid(x)[0][0], block.contmix(x[0] + block.guide_proj(guidance)))
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize("mode", ["add", "contmix", "sgdc"])
+@torch.no_grad()
+def test_a_trace_can_be_stored_and_takes_every_batch_size(mode, tmp_path):
+    torch.manual_seed(0)
+    pyramid = build(mode).eval()
+    # not strict, as a list is among the outputs
+    torch.jit.trace(pyramid, (features(),), strict=False).save(tmp_path / "pyramid.pt")
+    traced, x = torch.jit.load(tmp_path / "pyramid.pt"), features(B=3)
+    torch.testing.assert_close(traced(x), pyramid(x))
+
+
 def test_form_and_options_reach_the_modules():
     pyramid = build("sgdc", form="released", block={"source": "self", "num_heads": 2})
     assert pyramid.sge.form == "released"
