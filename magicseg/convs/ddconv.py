@@ -71,15 +71,36 @@ class DDConv2d(CondConv2d):
         self.modulation, self.routing_dropout = modulation, routing_dropout
         place: dict[str, Any] = {"device": device, "dtype": dtype}
         taps = self.kernel_size[0] * self.kernel_size[1]
-        bound = self.kernels[0, 0].numel() ** -0.5
-        self.bias = nn.Parameter(torch.empty(out_channels, **place).uniform_(-bound, bound)) if bias else None
-        self.offset_kernels = nn.Parameter(torch.zeros(experts, 2 * taps, in_channels, 3, 3, **place))
-        self.offset_bias = nn.Parameter(torch.zeros(2 * taps, **place))
+        self.bias = nn.Parameter(torch.empty(out_channels, **place)) if bias else None
+        self.offset_kernels = nn.Parameter(torch.empty(experts, 2 * taps, in_channels, 3, 3, **place))
+        self.offset_bias = nn.Parameter(torch.empty(2 * taps, **place))
+        if modulation:
+            self.mod_kernels = nn.Parameter(torch.empty(experts, taps, in_channels, 3, 3, **place))
+            self.mod_bias = nn.Parameter(torch.empty(taps, **place))
+        self._reset_sampling_and_bias()
         self.offset_routing = nn.Linear(in_channels, experts, **place)
         if modulation:
-            self.mod_kernels = nn.Parameter(torch.zeros(experts, taps, in_channels, 3, 3, **place))
-            self.mod_bias = nn.Parameter(torch.zeros(taps, **place))
             self.mod_routing = nn.Linear(in_channels, experts, **place)
+
+    def reset_parameters(self) -> None:
+        """Draw kernels and bias anew and set the offsets (and the modulation's logits) to zero."""
+        super().reset_parameters()
+        self._reset_sampling_and_bias()
+
+    def _reset_sampling_and_bias(self) -> None:
+        if self.bias is not None:
+            bound = self.kernels[0, 0].numel() ** -0.5
+            nn.init.uniform_(self.bias, -bound, bound)
+        for parameter in self.sampling_parameters():
+            nn.init.zeros_(parameter)
+
+    def sampling_parameters(self) -> list[nn.Parameter]:
+        """Return kernels and biases of the convolutions that say where to sample; with all at zero, none is moved."""
+        return [
+            parameter
+            for name, parameter in self.named_parameters(recurse=False)
+            if name.startswith(("offset_", "mod_"))
+        ]
 
     def weights(self, x: Tensor) -> Tensor:
         """Return pi `[B, K]`, each entry in (0, 1), for the samples x `[B, C, H, W]`."""

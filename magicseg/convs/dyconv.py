@@ -59,6 +59,10 @@ class DYConv2d(KernelBankConv2d):
         hidden = num_kernels if in_channels == 3 else int(in_channels * reduction_ratio) + 1
         self.squeeze = Pointwise(in_channels, hidden, bias=False, **place)
         self.logits = Pointwise(hidden, num_kernels, **place)
+
+    def reset_kernels(self) -> None:
+        """Draw each kernel from kaiming_uniform; set the biases to zero."""
+        super().reset_kernels()
         if self.kernel_bias is not None:
             nn.init.zeros_(self.kernel_bias)
 

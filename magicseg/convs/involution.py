@@ -68,7 +68,13 @@ class Involution2d(nn.Module):
         self.reduce = Pointwise(in_channels, hidden, bias=False, **place)
         self.reduce_norm = nn.BatchNorm1d(hidden, **place)
         self.span = Pointwise(hidden, self.kernel_groups * self.kernel_size[0] * self.kernel_size[1], **place)
-        self.bias = nn.Parameter(torch.zeros(out_channels, **place)) if bias else None
+        self.bias = nn.Parameter(torch.empty(out_channels, **place)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the bias to zero; the layers have a `reset_parameters` of their own."""
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `[B, C, H', W']`, shaped as `nn.Conv2d` would for x `[B, C, H, W]` (eq. 4)."""

@@ -65,6 +65,10 @@ class KernelBankConv2d(nn.Module, ABC):
             bound = 1 / math.sqrt(self.kernels[0, 0].numel())
             nn.init.uniform_(self.kernel_bias, -bound, bound)
 
+    def reset_parameters(self) -> None:
+        """Draw anew what this module itself holds; its layers have a `reset_parameters` of their own."""
+        self.reset_kernels()
+
     @abstractmethod
     def weights(self, x: Tensor) -> Tensor:
         """Return the aggregation weights pi `[B, K]` of the samples x `[B, C, H, W]`."""

@@ -115,7 +115,15 @@ class MAGICConv2d(KernelBankConv2d):
         if self.static:
             for layer in self.children():
                 layer.requires_grad_(False)
-        if released and self.kernel_bias is not None:
+        self._reset_released_bias()
+
+    def reset_parameters(self) -> None:
+        """Draw kernels and biases anew, in the way of the form."""
+        super().reset_parameters()
+        self._reset_released_bias()
+
+    def _reset_released_bias(self) -> None:
+        if self.form == "released" and self.kernel_bias is not None:
             nn.init.normal_(self.kernel_bias)
 
     def _build_context(self, width: int, linear: Callable[..., Pointwise]) -> None:

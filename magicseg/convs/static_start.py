@@ -77,12 +77,10 @@ def _condconv(operator: CondConv2d, weight: Tensor, bias: Tensor | None) -> None
 
 @load_static_.register(DDConv2d)
 def _ddconv(operator: DDConv2d, weight: Tensor, bias: Tensor | None) -> None:
-    still = [operator.offset_kernels, operator.offset_bias]
     gain = 2 / operator.num_kernels
     if operator.modulation:
-        still += [operator.mod_kernels, operator.mod_bias]
         gain *= 2  # the modulation of a zero logit is 1/2
-    for parameter in still:
+    for parameter in operator.sampling_parameters():
         nn.init.zeros_(parameter)
     _oppose(operator.routing)
     _set(operator.kernels, gain * weight)

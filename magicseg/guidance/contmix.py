@@ -67,10 +67,16 @@ class ContMix(nn.Module):
         self.value, self.value_norm = _pointwise(dim, dim), nn.BatchNorm2d(dim)
         self.affinity_to_kernel = nn.Conv2d(REGIONS**2, sum(k * k for k in self.kernel_sizes), 1)
         self.rel_bias_small, self.rel_bias_large = (self._relative_bias(k) for k in self.kernel_sizes)
+        self.reset_parameters()
         self.fuse, self.fuse_norm = _pointwise(dim, dim), nn.BatchNorm2d(dim)
 
     def _relative_bias(self, k: int) -> nn.Parameter:
-        return nn.Parameter(nn.init.trunc_normal_(torch.empty(self.heads, 2 * k - 1, 2 * k - 1), std=0.02))
+        return nn.Parameter(torch.empty(self.heads, 2 * k - 1, 2 * k - 1))
+
+    def reset_parameters(self) -> None:
+        """Draw the biases of the relative positions; the layers have a `reset_parameters` of their own."""
+        for table in (self.rel_bias_small, self.rel_bias_large):
+            nn.init.trunc_normal_(table, std=0.02)
 
     def _add_local(self, dim: int) -> None:
         self.large_dw, self.large_dw_norm = _depthwise(dim, self.kernel_sizes[1], bias=False), nn.BatchNorm2d(dim)
@@ -148,8 +154,14 @@ class GlobalResponseNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
-        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.empty(1, channels, 1, 1))
+        self.beta = nn.Parameter(torch.empty(1, channels, 1, 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set both parameters to zero."""
+        nn.init.zeros_(self.gamma)
+        nn.init.zeros_(self.beta)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x + gamma * (x * relative norm) + beta."""
@@ -196,10 +208,20 @@ def _depthwise(dim: int, k: int, dilation: int = 1, bias: bool = True) -> nn.Con
 def _scale(dim: int, start: float | None) -> nn.Module:
     if start is None:
         return nn.Identity()
-    scale = _depthwise(dim, 1)
-    for value, parameter in zip((start, 0.0), scale.parameters(), strict=True):  # weight, bias
-        nn.init.constant_(parameter, value)
-    return scale
+    return LayerScale(dim, start)
+
+
+class LayerScale(nn.Conv2d):
+    """A learned factor and shift for each channel, at first ``start`` and 0."""
+
+    def __init__(self, dim: int, start: float) -> None:
+        self.start = start
+        super().__init__(dim, dim, 1, groups=dim)
+
+    def reset_parameters(self) -> None:
+        """Set the factors to ``start`` and the shifts to zero."""
+        for value, parameter in zip((self.start, 0.0), self.parameters(), strict=True):  # weight, bias
+            nn.init.constant_(parameter, value)
 
 
 def _check(dim: int, kernel_size: int, small_kernel_size: int, num_heads: int) -> None:

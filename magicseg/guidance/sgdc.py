@@ -86,8 +86,14 @@ class SGDC(nn.Module):
         self.ffn_in = nn.Conv2d(dim, hidden, 1)
         self.ffn_out = nn.Conv2d(hidden, dim, 1)
         for name in ("scale1", "scale2"):
-            scale = nn.Parameter(torch.full((dim,), RELEASED_LAYER_SCALE)) if form == "released" else None
-            self.register_parameter(name, scale)
+            self.register_parameter(name, nn.Parameter(torch.empty(dim)) if form == "released" else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the released form's layer scales to their start; the layers have a `reset_parameters` of their own."""
+        for scale in (self.scale1, self.scale2):
+            if scale is not None:
+                nn.init.constant_(scale, RELEASED_LAYER_SCALE)
 
     def forward(self, x: Tensor, guidance: Tensor | None = None) -> Tensor:
         """Refine x `[B, dim, H, W]` by guidance `[B, guide_ch, h, w]` of any size; the result has the shape of x.

@@ -171,6 +171,25 @@ def test_copies_give_the_same_result(name):
         assert torch.equal(twin(x), conv(x))
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in NAMES), ("magic_4x", {"form": "released"}), ("ddconv", {"modulation": True})],
+    ids=str,
+)
+def test_parameters_made_without_memory_are_drawn_by_reset_parameters(name, options):
+    conv = build(name, device="meta", **options).to_empty(device="cpu")
+    for value in conv.state_dict().values():
+        value.fill_(99)
+    for module in conv.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.reset_parameters()
+    twin = build(name, **options)
+    for key, value in twin.state_dict().items():
+        got = conv.state_dict()[key]
+        assert (got.float().std(correction=0) > 0) == (value.float().std(correction=0) > 0), key  # drawn, or a constant
+        assert got.abs().max() <= 5 * value.abs().max(), key
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_exported_graph_takes_every_batch_size(name):
     conv, x = build(name).eval(), images(B=5)

@@ -76,6 +76,22 @@ def test_a_trace_can_be_stored_and_takes_every_batch_size(mode, tmp_path):
     torch.testing.assert_close(traced(x), pyramid(x))
 
 
+@pytest.mark.parametrize("mode", ["add", "contmix", "sgdc"])
+def test_parameters_made_without_memory_are_drawn_by_reset_parameters(mode):
+    options = {"add": {}, "contmix": {"layer_scale": 0.5, "num_heads": 1}, "sgdc": {}}[mode]
+    with torch.device("meta"):
+        pyramid = build(mode, form="released", block=options)
+    for value in pyramid.to_empty(device="cpu").state_dict().values():
+        value.fill_(99)
+    for module in pyramid.modules():
+        if next(module.parameters(recurse=False), None) is not None:
+            module.reset_parameters()
+    twin = build(mode, form="released", block=options).state_dict()
+    for key, value in pyramid.state_dict().items():
+        assert (value.float().std() > 0) == (twin[key].float().std() > 0), key  # drawn, or a constant
+        assert value.abs().max() <= 5 * twin[key].abs().max(), key
+
+
 def test_form_and_options_reach_the_modules():
     pyramid = build("sgdc", form="released", block={"source": "self", "num_heads": 2})
     assert pyramid.sge.form == "released"
