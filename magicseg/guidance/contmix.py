@@ -185,16 +185,16 @@ def mix_windows(values: Tensor, weights: Tensor) -> Tensor:
 def position_bias(table: Tensor, H: int, W: int) -> Tensor:
     """Look up the bias `[heads, k*k, H, W]` of each tap in a table `[heads, 2k-1, 2k-1]` by its offset."""
     k = (table.shape[-1] + 1) // 2
-    rows, columns = (_offsets(side, k).to(table.device) for side in (H, W))
+    rows, columns = (_offsets(side, k, table.device) for side in (H, W))
     bias = table[:, rows[:, None, :, None], columns[None, :, None, :]]  # [heads, H, W, k, k]
     return bias.flatten(3).permute(0, 3, 1, 2)
 
 
-def _offsets(side: int, k: int) -> Tensor:
+def _offsets(side: int, k: int, device: torch.device) -> Tensor:
     """Return `[side, k]`: where a window's taps lie relative to its position, counted from -(k - 1)."""
-    position = torch.arange(side)
+    position = torch.arange(side, device=device)
     start = (position - k // 2).clamp(0, side - k)
-    return start[:, None] + torch.arange(k) - position[:, None] + k - 1
+    return start[:, None] + torch.arange(k, device=device) - position[:, None] + k - 1
 
 
 def _pointwise(inputs: int, outputs: int) -> nn.Conv2d:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from magicseg.guidance.checks import check_choice, check_positive
+from magicseg.ops.precision import without_autocast
 
 EPS = 1e-6
 Gradient = Literal["all_steps", "last_step_only"]
@@ -73,7 +74,7 @@ class NMF2d(nn.Module):
             bases = self._draw_bases(B, C // self.splits, x.device)
         elif bases.shape != (*X.shape[:2], self.rank):
             raise ValueError(f"bases must be {[*X.shape[:2], self.rank]}, not {list(bases.shape)}.")
-        with torch.autocast(x.device.type, enabled=False):  # half precision cannot hold sums over all positions
+        with without_autocast(x.device):  # half precision cannot hold sums over all positions
             X = X.to(torch.promote_types(X.dtype, torch.float32))
             return self._low_rank(X, bases.to(X)).reshape(x.shape).to(x.dtype)
 
@@ -87,8 +88,8 @@ class NMF2d(nn.Module):
         if self.training:
             bases = torch.rand(B * self.splits, D, self.rank, device=device)
         else:
-            generator = torch.Generator().manual_seed(self.seed)  # on the CPU: the same bases on every device
-            bases = torch.rand(self.splits, D, self.rank, generator=generator)
+            generator = torch.Generator("cpu").manual_seed(self.seed)  # the same bases on every device
+            bases = torch.rand(self.splits, D, self.rank, generator=generator, device="cpu")
             if torch.jit.is_tracing():  # a constant: a trace would keep the generator and draw others at every call
                 bases = torch.from_numpy(bases.numpy())
             bases = bases.to(device).repeat(B, 1, 1)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from magicseg.ops.exporting import is_exporting
+from magicseg.ops.precision import without_autocast
 
 
 def pool_dimensions(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -37,7 +38,7 @@ def pool_maximum(x: Tensor) -> Tensor:
 
 def _pool(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     positions = x.flatten(2)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         # bmm, as matmul would copy x to fold the batch into one product
         attention = torch.bmm(weight.flatten(1).to(x.dtype).expand(x.shape[0], 1, -1), positions).softmax(2)
         context = torch.bmm(attention, positions.transpose(1, 2)).squeeze(1)
@@ -65,7 +66,7 @@ class _PoolDimensions(torch.autograd.Function):
         x, weight, bias, attention, maximum = ctx.saved_tensors
         positions = x.flatten(2)
         B, C, N = positions.shape
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device):
             d_attention = torch.bmm(d_context.unsqueeze(1), positions)
             d_logits = attention * (d_attention - (attention * d_attention).sum(2, keepdim=True))
             d_weight = torch.bmm(d_logits, positions.transpose(1, 2)).sum(0)

@@ -191,6 +191,13 @@ def test_parameters_made_without_memory_are_drawn_by_reset_parameters(name, opti
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_shapes_without_values(name):
+    y = build(name, device="meta", stride=2)(images(device="meta", requires_grad=True))
+    assert y.shape == (2, 16, 5, 4)
+    y.sum().backward()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_exported_graph_takes_every_batch_size(name):
     conv, x = build(name).eval(), images(B=5)
     batch = torch.export.Dim("batch", min=1, max=64)

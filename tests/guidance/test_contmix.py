@@ -73,6 +73,14 @@ def test_every_parameter_gets_a_gradient(options):
     assert {name for name, p in block.named_parameters() if p.grad is None or not p.grad.abs().max() > 0} == set()
 
 
+@torch.no_grad()
+def test_another_default_device_changes_nothing():
+    block, x = ContMix(**SMALL).eval(), torch.randn(2, 8, 7, 7)
+    expected = block(x)
+    with torch.device("meta"):
+        assert torch.equal(block(x), expected)
+
+
 def test_trains_on_a_batch_of_one():
     ContMix(**SMALL).train()(torch.randn(1, 8, 7, 7)).sum().backward()
 

@@ -34,6 +34,17 @@ def test_evaluation_depends_on_the_seed_only():
     assert not torch.equal(NMF2d(4, splits=2, seed=1).eval()(x), y)
 
 
+def test_another_default_device_changes_nothing():
+    x, nmf = torch.rand(2, 8, 4, 5), NMF2d(4).eval()
+    expected = nmf(x)
+    with torch.device("meta"):
+        assert torch.equal(nmf(x), expected)
+
+
+def test_shapes_without_values():
+    assert NMF2d(4)(torch.empty(2, 8, 4, 5, device="meta")).shape == (2, 8, 4, 5)
+
+
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit:FutureWarning")
 def test_a_trace_keeps_the_bases_of_evaluation():
     torch.manual_seed(0)
