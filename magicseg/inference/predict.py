@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -59,8 +59,8 @@ class Predictor:
         An image that cannot be read is left out, and its reason returned; the others are segmented.
 
         Raises:
-            UserError: the destination holds other predictions or another process works on it, or a batch does not fit
-                into the memory.
+            UserError: the destination holds other predictions, or those of other images of the same name, or another
+                process works on it, or a batch does not fit into the memory.
         """
         with destination.alone():
             return self._predict(items, destination, overwrite)
@@ -68,7 +68,9 @@ class Predictor:
     def _predict(self, items: list[Item], destination: Destination, overwrite: bool) -> Outcome:
         rows = destination.open(self._settings(), {item.target for item in items}, overwrite)
         wanted = [item for item in items if overwrite or str(item.target) not in rows]
-        outcome = Outcome(kept=len(items) - len(wanted))
+        kept = [item for item in items if item not in wanted]
+        _refuse_other_images(kept, destination, rows)
+        outcome = Outcome(kept=len(kept))
         model = (FlipAveraged(self.network.model).eval() if self.flips else self.network.model).to(self.device)
         try:
             bar = tqdm(wanted, desc="segmenting", unit="file", disable=not self.progress)
@@ -134,5 +136,16 @@ class Predictor:
         except UserError as error:
             outcome.failed.append(str(error))
             return
-        rows[name] = measure(name, label, classes, scan.spacing)
+        rows[name] = measure(name, sha256(item.path), label, classes, scan.spacing)
         outcome.done += 1
+
+
+def _refuse_other_images(items: list[Item], destination: Destination, rows: Mapping[str, Rows]) -> None:
+    """Refuse a label map that was made from another image than the one of its name; older tables do not tell."""
+    for item in items:
+        image = rows[str(item.target)][0].get("image")
+        if image and image != sha256(item.path):
+            raise UserError(
+                f"{destination.labels / item.target} was made from another image than {item.path}. "
+                "Choose another output, or replace it with overwrite=true."
+            )

@@ -11,16 +11,17 @@ import numpy as np
 from magicseg.data.case import Label, Spacing
 from magicseg.files import csv_text, write_text
 
-COLUMNS = ("file", "label", "class", "voxels", "ml", "mm2")
+COLUMNS = ("file", "label", "class", "voxels", "ml", "mm2", "image")
 
 Rows = list[dict[str, str]]
 
 
-def measure(file: str, label: Label, classes: Sequence[str], spacing: Spacing | None) -> Rows:
+def measure(file: str, image: str, label: Label, classes: Sequence[str], spacing: Spacing | None) -> Rows:
     """Return a row a class: its voxels, and of volumes the size in ml, of single slices in mm^2.
 
     Args:
         file: what the rows are called.
+        image: what tells the image from others, e.g. the hash of its file.
         label: [D, H, W].
         classes: names of the labels 1, 2, ...
         spacing: of D, H, W in mm; None leaves the sizes empty.
@@ -33,7 +34,7 @@ def measure(file: str, label: Label, classes: Sequence[str], spacing: Spacing | 
         return "" if unit is None else f"{count * unit:.6g}"
 
     return [
-        dict(zip(COLUMNS, (file, str(index), name, str(n), size(n, ml), size(n, mm2)), strict=True))
+        dict(zip(COLUMNS, (file, str(index), name, str(n), size(n, ml), size(n, mm2), image), strict=True))
         for index, name in enumerate(classes, start=1)
         for n in [int(counts[index])]
     ]

@@ -83,7 +83,7 @@ def test_volumes_are_counted(grey, volumes, segment):
 
 
 def test_slices_have_an_area():
-    row = measure("a", np.uint8([[[1, 0], [1, 1]]]), ["x"], (9, 0.5, 2))[0]
+    row = measure("a", "", np.uint8([[[1, 0], [1, 1]]]), ["x"], (9, 0.5, 2))[0]
     assert (row["voxels"], row["ml"], row["mm2"]) == ("3", "", "3")
 
 
@@ -124,6 +124,26 @@ def test_a_second_input_joins_the_first(rgb, pictures, segment):
     for number in range(2):
         _, destination = segment(rgb, pictures / f"{number}.png")
     assert [row["file"] for row in rows_of(destination)] == ["0.png", "1.png"]
+
+
+def test_the_label_map_of_another_image_of_that_name_is_not_taken_for_its_own(rgb, pictures, segment, tmp_path):
+    _, destination = segment(rgb, pictures)
+    made = (destination.labels / "1.png").read_bytes()
+    (pictures / "2.png").rename(pictures / "1.png")
+    with pytest.raises(UserError, match=r"1.png was made from another image than \S+in/1.png\. Choose another output"):
+        segment(rgb, pictures)
+    assert (destination.labels / "1.png").read_bytes() == made
+    assert segment(rgb, pictures / "1.png", overwrite=True)[0].done == 1
+    assert (destination.labels / "1.png").read_bytes() == (destination.labels / "2.png").read_bytes() != made
+    assert segment(rgb, pictures)[0].kept == 4
+
+
+def test_tables_that_do_not_tell_the_images_are_taken_as_they_are(rgb, pictures, segment):
+    _, destination = segment(rgb, pictures)
+    rows = [line.rsplit(",", 1)[0] for line in destination.volumes.read_text().splitlines()]
+    assert rows[0] == "file,label,class,voxels,ml,mm2"
+    destination.volumes.write_text("\n".join(rows))
+    assert segment(rgb, pictures)[0].kept == 5
 
 
 def test_two_processes_do_not_segment_into_one_folder(rgb, pictures, segment, tmp_path):
