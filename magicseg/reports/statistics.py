@@ -49,27 +49,6 @@ class Comparison:
         """The smallest two-sided p-value that so many differing subjects can reach: 2 / 2^informative."""
         return min(1.0, 2.0 ** (1 - self.informative))
 
-    def sentence(self) -> str:
-        """Return the comparison in words, with what the numbers cannot show."""
-        interval = f"{self.confidence:.0%} interval {self.low:+.4g} to {self.high:+.4g}"
-        seeds = f"{self.seeds[0]} and {self.seeds[1]} seeds"
-        parts = [
-            f"Mean difference {self.difference:+.4g} ({interval}; {self.subjects} subjects; {seeds}), "
-            f"Wilcoxon p = {self.p_value:.3g}."
-        ]
-        if self.smallest_p > SIGNIFICANCE:
-            parts.append(
-                f"Too few subjects differ ({self.informative}): p cannot fall below {self.smallest_p:.3g}, "
-                "so this test cannot show a difference."
-            )
-        if self.difference * self.rank_difference < 0:
-            parts.append("The ranks point the other way than the mean, which a few large differences decide.")
-        if min(self.seeds) == 1:
-            parts.append("A single seed: the interval does not cover the spread between trainings.")
-        elif min(self.seeds) < FEW_SEEDS:
-            parts.append(f"Fewer than {FEW_SEEDS} seeds: the interval tends to be too narrow.")
-        return " ".join(parts)
-
 
 def compare(
     first: ArrayLike,
