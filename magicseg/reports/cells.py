@@ -29,8 +29,9 @@ class Pair:
     """A cell compared with the same column of another row: a comparison, or the reason why there is none.
 
     ``reference`` is the label of that row, ``reference_mark`` the letter of its setting.
-    ``p_holm`` is adjusted for all comparisons of the table; ``skipped`` counts cases that a protocol leaves out of
-    ``cases``. Where the runs do not tell the subjects (``subjects_known``), each case counts as one.
+    ``p_holm`` is adjusted for all comparisons of the table, 1 without a comparison; ``skipped`` counts cases that a
+    protocol leaves out of ``cases``. Where the runs do not tell the subjects (``subjects_known``), each case counts as
+    one.
     """
 
     reference: str
@@ -50,7 +51,7 @@ class Pair:
     @property
     def significant(self) -> bool:
         """Whether the adjusted p-value is small."""
-        return self.comparison is not None and self.p_holm < SIGNIFICANCE
+        return self.p_holm < SIGNIFICANCE
 
     @property
     def direction(self) -> int:

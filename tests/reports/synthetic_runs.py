@@ -91,7 +91,8 @@ def write_cases(path, cases, subjects=None):
 
     Without ``subjects`` (case -> subject) it has no such column, as once.
     """
-    metrics = dict.fromkeys(("dice", "iou", "accuracy", "hd95", "asd"), 0.5)
+    given = (metric for classes in cases.values() for values in classes.values() for metric in values)
+    metrics = dict.fromkeys(("dice", "iou", "accuracy", "hd95", "asd", *given), 0.5)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["protocol", "case", *(["subject"] if subjects else []), "name", *metrics])
         writer.writeheader()

@@ -94,11 +94,16 @@ def test_marks_say_better_or_worse_in_the_direction_of_the_column(runs):
         for case, step in zip(cases(BASE), STEPS, strict=True)
     }
     level = {case: {name: {"dice": 0.5, "hd95": 3} for name in CLASSES["acdc"]} for case in cases(BASE)}
-    table = compared(runs((summary(), level), (summary(conv="dcd"), distances)))
+    results = runs((summary(), level), (summary(conv="dcd"), distances))
+    table = compared(results)
     (row,) = [row for row in table.rows if row.label == "UNet +DCD"]
     assert [cell.verdict for cell in row.cells] == ["†", "‡", "†", "†", "†"]
+    assert pair(table, "UNet +DCD").name == "UNet"
     assert "| minus UNet " in to_markdown(table)
     assert "+10.50 [+" in to_markdown(table)
+    assert {cell.verdict for row in table.rows for cell in row.cells if cell.pair is None} == {""}
+    mirrored = compared(results, "dcd")
+    assert [cell.verdict for cell in mirrored.rows[0].cells] == ["‡", "†", "‡", "‡", "‡"]
 
 
 def test_no_mark_without_significance(runs):
@@ -140,8 +145,9 @@ def test_an_unknown_reference_is_refused_with_the_nearest(runs):
         compared(runs((summary(), BASE)), "basline")
 
 
-def test_a_reference_of_another_table_compares_nothing_and_says_so(runs):
-    table = compared(runs((summary(), BASE)), "SGD-Net (Proposed)")
+@pytest.mark.parametrize("reference", ["SGD-Net (Proposed)", "dcd"])
+def test_a_reference_that_is_not_measured_compares_nothing_and_says_so(runs, reference):
+    table = compared(runs((summary(), BASE)), reference)
     assert table.notes["Comparisons"] == ("Not compared: UNet: no reference row is measured.",)
     assert comparisons_csv(table)
 
@@ -172,6 +178,8 @@ def test_of_several_references_that_of_the_same_code_is_taken(runs):
     results = runs((summary(), BASE), (summary(**OTHER_CODE), BASE + 0.1), (summary(conv="dcd", **OTHER_CODE), BETTER))
     table = compared(results, request=request)
     assert pair(table, "UNet +DCD").comparison.difference == pytest.approx(0.5)
+    others = compared([run for run in results if run.path.parent.name != "1"], request=request)
+    assert pair(others, "UNet +DCD").comparison.difference == pytest.approx(10.5)  # the only one, though of other code
 
 
 SHORT = {"config": {"recipe": {"epochs": 3}}, "variant": "3e"}
@@ -291,16 +299,21 @@ def test_a_missing_fold_is_a_missing_case(runs):
     assert "1 are not in all, first p001" in pair(table, "(4) SGD-Net (Proposed)", "Dice").reason
 
 
-def test_pooled_panoptic_quality_has_no_cases(runs):
-    pooled = {"paper": scores(STRICT, "voxel", ["nucleus"], 0.5, 2.0)}
-    pooled["paper"]["protocol"] |= {"instances": "components_8", "panoptic": "pooled"}
-    pooled["paper"]["mean"] = pooled["paper"]["mean"] | {"pq": 0.4}
-    nuclei = cases(BASE, ["nucleus"])
-    contents = [summary("conic", backbone, scores=pooled) for backbone in ("unet", "att_unet")]
-    table = compared(
-        runs(*((content, nuclei) for content in contents)), "U-Net (Ronneberger et al., 2015)", "sgdc_table3"
-    )
-    assert "PQ is pooled over all images" in pair(table, "Att-UNet (Schlemper et al., 2019)", "PQ").reason
+@pytest.mark.parametrize("panoptic", ["pooled", "image", None])
+def test_panoptic_quality_has_cases_unless_it_is_pooled_or_not_measured(runs, panoptic):
+    block = scores(STRICT, "voxel", ["nucleus"], 0.5, 2.0)
+    if panoptic:
+        block["protocol"] |= {"instances": "components_8", "panoptic": panoptic}
+        block["mean"] = block["mean"] | {"pq": 0.4}
+    nuclei = [{case: {"nucleus": {"pq": value}} for case in cases(BASE)} for value in (0.25, 0.5)]
+    contents = [summary("conic", backbone, scores={"paper": block}) for backbone in ("unet", "att_unet")]
+    table = compared(runs(*zip(contents, nuclei, strict=True)), "U-Net (Ronneberger et al., 2015)", "sgdc_table3")
+    dice, quality = (pair(table, "Att-UNet (Schlemper et al., 2019)", column) for column in ("Dice", "PQ"))
+    assert dice.comparison.difference == 0
+    if panoptic == "pooled":
+        assert "PQ is pooled over all images" in quality.reason
+    else:
+        assert (quality and quality.comparison.difference) == (25 if panoptic else None)
 
 
 # what the numbers cannot show

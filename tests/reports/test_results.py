@@ -29,14 +29,21 @@ def test_a_run_is_read_whole(tmp_path):
 
 def test_values_come_in_printed_units(tmp_path):
     content = summary(dice=0.875, hd95=2.5)
-    content["scores"]["paper"]["mean"]["asd"] = None
+    content["scores"]["paper"]["mean"] |= {"asd": None, "iou": None, "boundary": 7.0}
     result = read_result(write_run(tmp_path, content))
     assert result.value("paper", "dice", "mean") == 87.5
     assert result.value("paper", "iou", "Myo") == 43.75
     assert result.value("strict", "hd95", "RV") == 2.5
     assert result.value("paper", "parameters", "mean") == pytest.approx(31.042564, rel=1e-12)
-    assert result.value("paper", "asd", "mean") is None  # nothing could be scored
+    assert (
+        result.value("paper", "asd", "mean") is result.value("paper", "iou", "mean") is None
+    )  # nothing could be scored
     assert result.value("paper", "pq", "mean") is None  # not measured
+
+
+@pytest.mark.parametrize("dice", [0.0, 1.0])
+def test_the_worst_and_the_best_are_scores(tmp_path, dice):
+    assert read_result(write_run(tmp_path, summary(dice=dice))).value("paper", "dice", "RV") == 100 * dice
 
 
 def test_a_protocol_has_a_role_and_a_name(tmp_path):
@@ -158,7 +165,8 @@ def replace(content, keys, value):
         ("seed", True, "seed is True, allowed is int"),
         ("budget", "huge", "budget is 'huge', allowed are full, cpu, demo"),
         ("scores", [], r"scores is \[\], allowed is dict"),
-        ("scores/paper/mean/dice", 87.5, "scores.paper.mean.dice is 87.5, allowed are fractions from 0 to 1"),
+        ("seconds", "long", "seconds is 'long', allowed is int or float"),
+        ("scores/paper/mean/dice", 1.01, "scores.paper.mean.dice is 1.01, allowed are fractions from 0 to 1"),
         ("scores/paper/classes/Myo/iou/mean", -0.1, "scores.paper.classes.Myo.iou.mean is -0.1, allowed are fractions"),
         ("scores/paper/mean/hd95", float("nan"), "scores.paper.mean.hd95 is nan, allowed are numbers and null"),
         ("scores/paper/protocol/absent", "maybe", "absent is 'maybe'. Allowed: zero"),

@@ -43,6 +43,18 @@ def test_runs_that_differ_are_refused_within_a_row_and_between_rows(runs, what, 
     assert (f"Choose by {what}=..." in str(error.value)) == (what in VALUES)
 
 
+@pytest.mark.parametrize("what", [what for what in OTHER if what != "network"])
+def test_backbones_do_not_differ_in_anything_but_their_network(runs, what):
+    with pytest.raises(UserError, match=rf"magic_table2: these runs differ in {what}, "):
+        build_table("magic_table2", runs(summary(), summary(backbone="resnet18", **OTHER[what])))
+
+
+def test_data_sets_of_one_table_share_the_code(runs):
+    results = runs(summary(conv="magic_4x"), summary("glas", conv="magic_4x", **OTHER["code"]))
+    with pytest.raises(UserError, match=r"magic_table7: these runs differ in code, .*code=0ff0ff0ff0: glas/unet"):
+        build_table("magic_table7", results)
+
+
 def test_a_row_has_one_variant_and_another_row_another(runs):
     results = runs(summary(), summary(conv="dcd", variant="9e8d7c6b"), summary(seed=2, variant="9e8d7c6b"))
     assert cells(build_table("magic_table2", results[:2]), "UNet")

@@ -62,9 +62,11 @@ def test_a_score_that_one_seed_lacks_is_not_counted_for_it(runs):
 
 
 def test_parameters_are_measured_in_millions_and_gflops_are_not_part_of_a_run(runs):
-    results = runs(summary(dataset="synapse", backbone="resnet18", parameters=12_345_678))
+    results = runs(*(summary("synapse", "resnet18", seed=seed, parameters=12_345_678) for seed in (1, 2)))
     table = build_table("magic_table5", results)
-    assert cell(table, "ResNet 18", "Params").mean == pytest.approx(12.345678, rel=1e-12)
+    parameters = cell(table, "ResNet 18", "Params")
+    assert parameters.mean == pytest.approx(12.345678, rel=1e-12)
+    assert (parameters.n, parameters.std) == (2, None)  # counted, so that seeds have no spread
     assert cell(table, "ResNet 18", "GFLOPs").n == 0
     assert "GFLOPs are not part of a run" in notes(table)
 
@@ -78,6 +80,7 @@ def test_a_table_over_several_data_sets_takes_each_column_from_its_own(runs):
     table = build_table("magic_table7", results)
     assert [cell.mean for cell in table.rows[0].cells] == [75.0, 50.0]
     assert [cell.mean for cell in table.rows[1].cells] == [None, 25.0]
+    assert [len(row.measured) for row in table.rows[:3]] == [1, 1, 0]  # a row counts that lacks a column
 
 
 def test_the_order_of_results_does_not_matter(runs):
