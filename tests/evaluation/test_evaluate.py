@@ -155,6 +155,27 @@ def test_the_networks_grid_is_what_the_network_said(nuclei):
     assert scores["strict"]["one"][0].predicted_voxels == 4 * (size + 1)
 
 
+@pytest.mark.parametrize(("grid", "distance"), [("original", 6), ("network", 3)])
+def test_an_image_is_measured_in_mm_on_its_own_grid_and_in_voxels_on_the_networks(tmp_path, grid, distance):
+    label, prediction = np.zeros((2, 1, 8, 12), np.uint8)
+    label[0, 2, 2] = prediction[0, 2, 5] = 1
+    case = write_case(tmp_path, "one", "one", label.astype(np.float32), label, (9.0, 1.0, 2.0), 2, {})
+    save_prediction(tmp_path / "one.npz", prediction)
+    protocols = {"strict": dataclasses.replace(STRICT, unit="image", grid=grid)}
+    view = Preprocessing((8, 12), "bilinear")
+    (score,) = score_cases(tmp_path, [case], tmp_path, ["spot"], protocols, view, progress=False)["strict"]["one"]
+    assert score.hd95 == distance
+
+
+def test_a_case_without_any_score_ranks_last():
+    label = np.ones((2, 2), int)
+    scored, missed, skipped = (
+        score_case(prediction, truth, ["spot"], STRICT)
+        for prediction, truth in ((label, label), (0 * label, label), (0 * label, 0 * label))
+    )
+    assert rank_cases({"b": skipped, "a": missed, "c": scored}) == ["c", "a", "b"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
