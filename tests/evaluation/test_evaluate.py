@@ -139,6 +139,8 @@ def test_an_image_is_scored_in_two_dimensions_and_against_given_instances(nuclei
     assert scores["found"]["one"][0].panoptic == PanopticQuality(tp=1, fp=0, fn=0, sum_iou=1.0)
     joined = PanopticQuality(tp=0, fp=1, fn=2, sum_iou=0.0)  # one component for two nuclei: an IoU of one half
     assert scores["given"]["one"][0].panoptic == joined
+    alone = score_cases(root, [case], root, ["nucleus"], {"given": given}, view, progress=False)
+    assert alone["given"] == scores["given"]
     assert scores["given"]["one"][0].dice == 1
 
 
@@ -192,6 +194,8 @@ def test_a_protocol_that_does_not_fit_is_refused_before_there_are_predictions(ca
 def test_given_instances_must_be_there_before_there_are_predictions(nuclei):
     _, case, _ = nuclei
     given = dataclasses.replace(STRICT, instances="components_4", true_instances="given")
+    found = dataclasses.replace(given, true_instances="same")
     check_protocols([case], [given])
+    check_protocols([dataclasses.replace(case, instances=None)], [found])
     with pytest.raises(UserError, match=r"The case one cannot be scored: protocol 'strict' asks for the data set's in"):
         check_protocols([dataclasses.replace(case, instances=None)], [given])

@@ -96,6 +96,7 @@ def test_validation_is_the_mean_over_cases_then_classes():
     }
     scores = Validation(cases, ["object"])(Threshold())
     assert scores == {"dice": (1 + 2 / 3) / 2, "dice/object": (1 + 2 / 3) / 2}
+    assert Validation(cases, ["object", "in no case"])(Threshold())["dice/in no case"] == 0
     assert Validation({}, ["object"])(Threshold()) == {}
 
 

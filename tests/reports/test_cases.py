@@ -29,6 +29,15 @@ def test_scores_of_a_class_and_of_the_mean_over_classes_in_printed_units(run):
     assert case_scores(result, "transunet", HD95) == {"p1": 3.5}
 
 
+def test_each_protocol_has_its_own_scores(run):
+    result = run({})
+    result.path.with_name("cases.csv").write_text(
+        "protocol,case,name,dice\npaper,p1,RV,0.25\nstrict,p1,RV,0.5\nstrict,p2,RV,0.75\n"
+    )
+    assert case_scores(result, "paper", RV) == case_scores(result, "transunet", RV) == {"p1": 25.0}
+    assert case_scores(result, "strict", RV) == {"p1": 50.0, "p2": 75.0}
+
+
 def test_subjects_of_the_cases_where_the_file_names_them(tmp_path):
     cases = {"a_1": {"RV": {}}, "a_2": {"RV": {}}, "b_1": {"RV": {}}}
     subjects = {"a_1": "a", "a_2": "a", "b_1": "b"}
