@@ -39,9 +39,13 @@ def ranks(table, column, which="rank"):
 
 
 def test_measured_and_printed_numbers_are_ranked_apart(runs):
-    results = runs(summary(dice=0.75, hd95=3.0), summary(conv="dcd", dice=0.5, hd95=2.0), summary(conv="dyconv"))
+    contents = [summary(dice=0.75, hd95=3.0), summary(conv="dcd", dice=0.5, hd95=2.0), summary(conv="dyconv")]
+    for content, dice in zip(contents, (0.2, 0.3, 0.1), strict=True):
+        content["scores"]["paper"]["classes"]["Myo"] = {"dice": {"mean": dice}}
+    results = runs(*contents)
     table = build_table("magic_table2", results)
     assert ranks(table, "mDice") == {"UNet +DYConv (4×)": 1, "UNet": 2}
+    assert ranks(table, "Myo") == {"UNet +DCD": 1, "UNet": 2}
     assert ranks(table, "HD95") == {"UNet +DYConv (4×)": 1, "UNet +DCD": 1, "UNet": 2}  # lower is better
     assert ranks(table, "mDice", "printed_rank") == {"UNet +Our (2×)": 1, "TransUNet +Our (1×)": 2}
     assert ranks(table, "HD95", "printed_rank") == {"TransUNet +Our (4×)": 1, "TransUNet +Our (1×)": 2}

@@ -5,6 +5,7 @@ from synthetic_runs import summary
 
 from magicseg.errors import UserError
 from magicseg.reports.request import Request, parse_request
+from magicseg.reports.tables import build_table
 
 ALL = {"budget", "data", "split", "code", "protocol", "checkpoint", "recipe", "network", "variant"}
 
@@ -74,8 +75,8 @@ def test_what_cannot_be_read_is_named(texts, message):
 )
 def test_names_that_no_run_has_are_refused_with_the_nearest(runs, request_, message):
     with pytest.raises(UserError, match=message):
-        request_.check(runs(summary()))
+        build_table("magic_table2", runs(summary()), request_)
 
 
 def test_without_runs_there_is_nothing_to_check():
-    Request("papr", choices={"variant": ["x"]}).check([])
+    build_table("magic_table2", [], Request("papr", choices={"variant": ["x"]}))
