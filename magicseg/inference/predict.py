@@ -68,7 +68,7 @@ class Predictor:
     def _predict(self, items: list[Item], destination: Destination, overwrite: bool) -> Outcome:
         rows = destination.open(self._settings(), {item.target for item in items}, overwrite)
         wanted = [item for item in items if overwrite or str(item.target) not in rows]
-        kept = [item for item in items if item not in wanted]
+        kept = [] if overwrite else [item for item in items if str(item.target) in rows]
         _refuse_other_images(kept, destination, rows)
         outcome = Outcome(kept=len(kept))
         model = (FlipAveraged(self.network.model).eval() if self.flips else self.network.model).to(self.device)
