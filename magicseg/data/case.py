@@ -100,8 +100,8 @@ def write_case(
 def _numbered(instances: NDArray[Any], where: object) -> Instances:
     """Return the map with its ids other than 0 replaced by 1, 2, ... in ascending order."""
     ids, positions = np.unique(instances, return_inverse=True)
-    if len(ids) > MOST_INSTANCES:
-        raise UserError(f"{where}: holds {len(ids)} instances; allowed are at most {MOST_INSTANCES}.")
+    if (count := np.count_nonzero(ids)) > MOST_INSTANCES:
+        raise UserError(f"{where}: holds {count} instances; allowed are at most {MOST_INSTANCES}.")
     return np.asarray(positions.reshape(instances.shape) + (ids[0] != 0), np.uint16)
 
 

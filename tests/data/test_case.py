@@ -248,12 +248,17 @@ def test_unfit_colours_and_instances_are_refused(tmp_path, image, instances, mes
     assert not (tmp_path / "cases").exists()
 
 
-def test_too_many_instances_are_refused(tmp_path):
+def test_as_many_instances_as_16_bits_can_number_are_kept_and_more_are_refused(tmp_path):
     ids = np.arange(65537).reshape(1, 1, -1)
-    with pytest.raises(UserError, match="holds 65537 instances; allowed are at most 65535"):
-        write_case(
-            tmp_path, "a", "a", np.zeros(ids.shape, np.uint8), np.ones(ids.shape, np.uint8), None, 2, {}, ids + 1
-        )
+
+    def written(ids):
+        image, label = np.zeros(ids.shape, np.uint8), np.ones(ids.shape, np.uint8)
+        return write_case(tmp_path, "a", "a", image, label, None, 2, {}, ids)
+
+    assert written(ids[..., :-1]).instances == written(ids[..., 1:-1]).instances == 65535  # with background and without
+    for too_many in (ids, ids[..., 1:]):
+        with pytest.raises(UserError, match="holds 65536 instances; allowed are at most 65535"):
+            written(too_many)
 
 
 def test_grey_bytes_stay_bytes(tmp_path):
