@@ -20,10 +20,11 @@ def test_every_part_of_the_key_counts_and_parts_do_not_run_together():
     assert len({derive_seed(*key) for key in keys}) == len(keys)
 
 
-def test_another_process_derives_the_same_seed():
+def test_another_process_and_another_version_derive_the_same_seed():
+    """Splits, stored runs and the phantom hang on it."""
     code = "from magicseg.seeding import derive_seed; print(derive_seed(7, 'shuffle', 3))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert int(other) == derive_seed(7, "shuffle", 3)
+    assert int(other) == derive_seed(7, "shuffle", 3) == 1763277371179092722
 
 
 def test_generators_of_one_key_draw_the_same_numbers():
