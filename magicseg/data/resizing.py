@@ -64,7 +64,7 @@ def nearest(method: str, n: int, m: int) -> Indices:
 
 
 def _bilinear(n: int, m: int) -> sparse.csr_array:
-    position = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
+    position = np.maximum((np.arange(m) + 0.5) * n / m - 0.5, 0)
     left = position.astype(np.intp)
     right = np.minimum(left + 1, n - 1)
     share = position - left
