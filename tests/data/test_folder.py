@@ -181,6 +181,8 @@ def test_dataset_json_names_the_values(tmp_path, labels):
         ("dataset.json", '{"labels": {"1": "a", "5": "a"}}', "names a class twice"),
         ("dataset.json", '{"labels": {"0": "x", "1": "a"}}', "or 0 is not the background"),
         ("dataset.json", '{"labels": {"whole": [1, 2]}}', r'labels are .*expected is \{"0": "background"'),
+        ("dataset.json", '{"labels": {"ignored": -1, "a": 5, "b": 9}}', "names, 4 values from -1 to 9; allowed are 0"),
+        ("classes.txt", "\n".join(map(str, range(257))), "names, 257 values from 0 to 256; .* 255 values above it"),
         ("dataset.json", "[]", "labels are None"),
         ("dataset.json", "{", "cannot be read as JSON"),
         ("masks/classes.txt", "background\na\nb\n", None),
@@ -204,6 +206,17 @@ def test_masks_without_classes_are_refused(tmp_path, values, text):
     write(tmp_path / "images/a.png", picture(0, (10, 10)))
     write(tmp_path / "masks/a.png", mask(0, tuple(values), (10, 10)))
     with pytest.raises(UserError, match=rf"{text}.*smooth edges"):
+        folder.find(tmp_path)
+
+
+@pytest.mark.parametrize("names", [None, "background\na\nb\n"])
+def test_values_below_the_background_are_refused_by_name(tmp_path, names):
+    """Counted up from the lowest one, 0 would become a class."""
+    write_set(tmp_path, suffixes=(".png", ".npy"))
+    write(tmp_path / "masks/b.npy", mask(1).astype(np.int8) - np.eye(6, 8, dtype=np.int8))
+    if names:
+        (tmp_path / "classes.txt").write_text(names)
+    with pytest.raises(UserError, match=r"masks/b.npy: .* 3 values from -1 to 1; allowed are 0 for the background"):
         folder.find(tmp_path)
 
 

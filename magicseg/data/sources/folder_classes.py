@@ -16,6 +16,7 @@ from magicseg.errors import UserError
 from magicseg.files import read_json
 
 MOST = 64  # more values than this are no classes, but nuclei counted through or the greys of a smoothed edge
+MOST_LABELS = 256  # that 8 bits can number
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ def find_classes(folder: Path, found: Mapping[int, Path]) -> Classes:
     """Return the classes of the mask values ``found``, each with a mask that holds it; 0 is the background.
 
     Raises:
-        UserError: there are no values but 0, too many, or other ones than those named; or they are not named, and 255
-            is one of several.
+        UserError: there are no values but 0, too many, negative ones, or other ones than those named; or they are not
+            named, and 255 is one of several.
     """
     if not found.keys() - {0} or len(found) > MOST:
         raise UserError(
@@ -42,6 +43,11 @@ def find_classes(folder: Path, found: Mapping[int, Path]) -> Classes:
         )
     named = _named(folder, found.keys()) or _numbered(found)
     values = tuple(sorted(named))
+    if values[0] < 0 or len(values) > MOST_LABELS:
+        raise UserError(
+            f"{found.get(values[0], folder)}: the masks hold, or a file names, {len(values)} values from {values[0]} "
+            f"to {values[-1]}; allowed are 0 for the background and up to {MOST_LABELS - 1} values above it."
+        )
     names = tuple(named[value] for value in values)
     if values == tuple(range(len(values))):
         return Classes(names, values)
