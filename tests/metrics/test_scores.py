@@ -222,6 +222,13 @@ def test_one_class_without_cases_leaves_the_mean_of_the_others():
     assert summary["classes"]["RV"]["dice"]["std"] is None
 
 
+def test_two_cases_suffice_for_a_deviation():
+    cases = {"found": (square(1, 1), square(1, 1)), "missed": CASES["missed"]}
+    summary = summarise({name: score_case(*pair, ["object"], STRICT) for name, pair in cases.items()}, STRICT)
+    expected = {"mean": 0.5, "std": math.sqrt(0.5), "median": 0.5, "worst": 0, "n": 2}
+    assert summary["classes"]["object"]["dice"] == expected
+
+
 def test_an_unexpected_nan_is_an_error():
     (score,) = score_case(square(1, 1), square(1, 3), ["object"], STRICT)
     with pytest.raises(ValueError, match="A score of hd95 is nan, and the protocol does not skip it"):
