@@ -65,6 +65,11 @@ def test_bilinear_rgb_is_rounded_to_8_bits_and_divided():
     np.testing.assert_allclose(values, expected, rtol=0, atol=0.5001)
 
 
+def test_bilinear_fractions_are_not_rounded():
+    row = np.array([[0.0, 0.5]], np.float32)
+    assert Preprocessing((1, 4), "bilinear").image(row).tolist() == [[[0, 0.125, 0.375, 0.5]]]
+
+
 def test_spline_of_8_bits_is_that_of_the_divided_image():
     rgb = random_rgb((21, 30))
     expected = [
