@@ -148,7 +148,9 @@ def test_the_numbers_of_instances_do_not_matter(dtype, factor):
     prediction, truth = np.array([[1, 1, 2, 2], [0, 3, 2, 2]]), np.array([[2, 2, 1, 1], [2, 4, 1, 1]])
     expected = panoptic_quality(prediction, truth)
     assert (expected.tp, expected.fp, expected.fn, expected.sum_iou) == (3, 0, 0, 1 + 2 / 3 + 1)
-    assert panoptic_quality(prediction.astype(dtype) * dtype(factor), truth.astype(dtype) * dtype(factor)) == expected
+    predicted, true = prediction.astype(dtype) * dtype(factor), truth.astype(dtype) * dtype(factor)
+    assert panoptic_quality(predicted, true) == expected
+    assert panoptic_quality(predicted, true - dtype(factor - 1)) == expected  # the smallest is 1
     assert panoptic_quality(prediction > 2, truth > 3) == PanopticQuality(1, 0, 0, 1.0)
 
 
