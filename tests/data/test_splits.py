@@ -208,6 +208,17 @@ def test_conic_by_image_keeps_images_whole_and_is_near_the_shares(seed):
     np.testing.assert_allclose(large, np.mean(sizes), rtol=0.15)
 
 
+def test_a_group_goes_where_most_is_left_to_give_per_case_given_and_half_the_group():
+    """Of targets 7, 1, 2: b by 7/2.5 to train, c by 2/1.5 to test, a by 7/6 to train and not by 1/1 to val."""
+    cases = [case(f"{s}-{i}", subject=s) for s, size in (("a", 2), ("b", 5), ("c", 3)) for i in range(size)]
+    split = split_cases(manifest("conic", cases), "conic", "by_image")
+    assert [sorted({case.subject for case in part}) for part in (split.train, split.val, split.test)] == [
+        ["a", "b"],
+        [],
+        ["c"],
+    ]
+
+
 def test_the_real_consep_patches_by_image(verification):
     with (verification("conic_from_consep") / "patch_info.csv").open() as file:
         patches = [row[0] for row in csv.reader(file)][1:]
@@ -222,6 +233,7 @@ def test_random_split_of_a_folder_keeps_subjects_together():
     cases = [case(f"{subject}_{i}") for subject in "abcdefghij" for i in range(3)]
     split = split_cases(manifest("folder", cases), "folder", "random")
     assert counts(split) == [21, 3, 6]
+    assert names(split.val) == ["f_0", "f_1", "f_2"]  # stored runs hang on the drawing
     assert all(len({case.name[0] for case in part}) * 3 == len(part) for part in (split.train, split.val, split.test))
 
 
