@@ -82,6 +82,7 @@ def test_squares_counted_by_hand():
     truth[2:6, 2:6] = prediction[3:7, 2:6] = 1
     (counts,) = count(prediction, truth)
     assert counts == Counts(tp=12, fp=4, fn=4, tn=80)
+    assert confusion_matrix(prediction, truth).tolist() == [[80, 4], [4, 12]]
     assert (dice(counts), iou(counts), precision(counts), sensitivity(counts)) == (0.75, 0.6, 0.75, 0.75)
     assert (specificity(counts), accuracy(counts)) == (80 / 84, 0.92)
     assert macro_iou(counts) == (12 / 20 + 80 / 88) / 2
