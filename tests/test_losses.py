@@ -35,6 +35,7 @@ def test_it_is_the_weighted_sum_of_cross_entropy_and_dice():
     expected = 0.3 * functional.cross_entropy(logits, label) + 0.7 * written_out(logits, label)
     # MONAI sums in float32
     torch.testing.assert_close(CrossEntropyDiceLoss(0.3, 0.7)(logits, label), expected, rtol=1e-7, atol=0)
+    assert CrossEntropyDiceLoss()(logits, label) == CrossEntropyDiceLoss(0.5, 0.5)(logits, label)
 
 
 def test_the_batch_is_one_set_of_pixels():

@@ -85,6 +85,8 @@ def test_errors_cost_the_diagonal_under_strict(state, spacing, diagonal):
     assert score.state == state
     assert (score.dice, score.iou, score.hd95, score.asd) == (0, 0, diagonal, diagonal)
     assert score.unit == ("mm" if spacing else "voxel")
+    (score,) = score_case(*CASES[state], ["object"], dataclasses.replace(STRICT, spacing="voxel"), spacing)
+    assert (score.hd95, score.unit) == (math.hypot(11, 15), "voxel")
 
 
 def test_absent_is_left_out_and_counted_under_strict():
