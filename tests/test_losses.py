@@ -72,7 +72,9 @@ def test_the_edge_map_is_supervised_and_its_gradient_is_alive():
     target = outer_edge(label, 2)
     p = functional.interpolate(edge, (16, 16), mode="bilinear", align_corners=False).sigmoid()
     dice = 1 - (2 * (p * target).sum() + 1e-5) / (p.sum() + target.sum() + 1e-5)
-    loss = Supervision(plain, edge_weight=3.0)(((logits,), edge), label)
+    lighter = Supervision(plain, edge_weight=0.5)(((logits,), edge), label)
+    torch.testing.assert_close(lighter, plain(logits, label) + 0.5 * dice)
+    loss = Supervision(plain)(((logits,), edge), label)
     torch.testing.assert_close(loss, plain(logits, label) + 3 * dice)
     loss.backward()
     assert edge.grad.abs().min() > 0
