@@ -222,7 +222,8 @@ def test_without_shuffling_the_order_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("n", "size", "drop_last", "sizes"), [(7, 3, False, [3, 3, 1]), (7, 3, True, [3, 3]), (6, 3, False, [3, 3])]
+    ("n", "size", "drop_last", "sizes"),
+    [(7, 3, False, [3, 3, 1]), (7, 3, True, [3, 3]), (6, 3, False, [3, 3]), (1, 1, True, [1])],
 )
 def test_batch_sizes(n, size, drop_last, sizes):
     batches = EpochBatches(n, size, seed=1, shuffle=True, drop_last=drop_last)
