@@ -53,8 +53,13 @@ def test_watershed_finds_more_of_crowded_nuclei_than_components():
 
 def test_peaks_within_min_distance_are_one():
     mask = disk(30, 30, 10) | disk(30, 42, 10)
-    assert watershed(mask, min_distance=2).max() == 2
+    assert watershed(mask, min_distance=11).max() == 2
     assert watershed(mask, min_distance=12).max() == 1
+
+
+def test_small_nuclei_that_touch_stay_two_under_the_slight_smoothing():
+    """Smoothing by 2 pixels instead of 1 would melt them into one."""
+    assert watershed(disk(30, 30, 3.5) | disk(30, 35, 3.5), min_distance=2).max() == 2
 
 
 def test_watershed_of_separate_parts_never_joins_them():
