@@ -69,6 +69,8 @@ def test_masks_with_equal_channels_are_read_and_others_refused(save):
     np.testing.assert_array_equal(read_mask(save(Image.fromarray(GREY).convert("LA"))), GREY)
     with pytest.raises(UserError, match=r"a\.png: the mask's red, green and blue differ"):
         read_mask(save(COLOUR))
+    with pytest.raises(UserError, match="red, green and blue differ"):
+        read_mask(save(np.dstack([COLOUR, opaque])))
     with pytest.raises(UserError, match="partly transparent"):
         read_mask(save(np.dstack([GREY, GREY, GREY, half])))
 

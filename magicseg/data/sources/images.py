@@ -167,7 +167,7 @@ def _from_palette(indices: NDArray[np.uint8], image: Any) -> NDArray[np.uint8]:
 def _without_alpha(values: NDArray[Any], path: Path) -> NDArray[Any]:
     if (values[..., -1] != 255).any():
         raise UserError(f"{path}: the mask is partly transparent; allowed are opaque masks, because alpha is no label.")
-    return values[..., 0] if values.shape[-1] == 2 else values[..., :-1]
+    return values[..., :-1]
 
 
 def _one_channel(values: NDArray[Any], path: Path) -> NDArray[Any]:
