@@ -102,7 +102,7 @@ def _folds(group: Group) -> str:
     folded = [run for run in group.runs if run.fold is not None]
     folds = {seed: [run.fold for run in folded if run.seed == seed] for seed in group.seeds}
     incomplete = [
-        f"seed {seed} has only {', '.join(map(str, found))} of {FOLDS}"
+        f"seed {seed} has only {', '.join(f'fold{fold}' for fold in found)} of {FOLDS} folds"
         for seed, found in folds.items()
         if len(found) < FOLDS
     ]

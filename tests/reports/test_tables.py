@@ -129,7 +129,7 @@ def test_incomplete_folds_are_stated_and_not_ranked(runs):
     table = build_table("sgdc_table4", results)
     dice = cell(table, "(4) SGD-Net (Proposed)", "Dice")
     assert (dice.counts, dice.rank) == ("n = 2, 2–5 of 5 folds", 0)
-    assert "incomplete, seed 2 has only 0, 3 of 5 (isic2018/res2net/sgdc)" in notes(table)
+    assert "incomplete, seed 2 has only fold0, fold3 of 5 folds (isic2018/res2net/sgdc)" in notes(table)
     assert "all 5 (isic2018/res2net/contmix)" in notes(table)
 
 
