@@ -161,6 +161,17 @@ def test_most_cases_decide_where_one_lacks_a_kidney():
     assert recognise(labels, "here") == "CASCADE"
 
 
+@pytest.mark.parametrize(("right", "wrong", "known"), [(2, 1, True), (1, 1, False), (1, 2, False)])
+def test_more_than_half_of_the_cases_must_have_their_kidneys_in_place(right, wrong, known):
+    label = abdomen(0)[1]
+    labels = [label] * right + [swapped(label, 3, 4)] * wrong
+    if known:
+        assert recognise(labels, "here") == "TransUNet"
+    else:
+        with pytest.raises(UserError, match="order of the labels is not known for certain"):
+            recognise(labels, "here")
+
+
 @pytest.mark.parametrize(("wrong", "found"), [("CASCADE", "largest organ is 6"), ("BTCV", "reach 11 and the largest")])
 def test_a_case_in_another_order_than_the_set_is_refused(wrong, found):
     label = numbered(abdomen(0)[1], wrong)
