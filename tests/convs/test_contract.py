@@ -187,7 +187,31 @@ def test_parameters_made_without_memory_are_drawn_by_reset_parameters(name, opti
     for key, value in twin.state_dict().items():
         got = conv.state_dict()[key]
         assert (got.float().std(correction=0) > 0) == (value.float().std(correction=0) > 0), key  # drawn, or a constant
-        assert got.abs().max() <= 5 * value.abs().max(), key
+        assert value.abs().max() / 5 <= got.abs().max() <= 5 * value.abs().max(), key
+
+
+@pytest.mark.parametrize(
+    ("name", "bias", "bound"),
+    [
+        ("magic_4x", "kernel_bias", 1 / 24),
+        ("condconv", "kernel_bias", 1 / 24),
+        ("odconv", "kernel_bias", 1 / 24),
+        ("ddconv", "bias", 1 / 24),
+        ("weightnet", "bias", 1 / 24),
+        ("dyconv", "kernel_bias", 0),
+        ("dcd", "proj_out.bias", 0),
+        ("involution", "bias", 0),
+    ],
+)
+def test_the_bias_starts_as_that_of_a_static_convolution_or_at_zero(name, bias, bound):
+    values = build(name, 64, 64).get_parameter(bias)
+    assert 0.9 * bound <= values.abs().max() <= bound
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"regular"}))
+def test_another_number_of_channels_is_refused(name):
+    with pytest.raises(ValueError, match=r"x must be \[B, 16, H, W\], not \[2, 8, 9, 7\]"):
+        build(name)(images(C=8))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -96,8 +96,3 @@ def test_one_kernel_has_no_attention_to_learn():
 def test_refuses(options, text):
     with pytest.raises(ValueError, match=text):
         DYConv2d(8, 6, 3, **options)
-
-
-def test_refuses_an_input_of_other_channels():
-    with pytest.raises(ValueError, match=r"x must be \[B, 8, H, W\], not \[2, 7, 5, 5\]"):
-        DYConv2d(8, 6, 3)(torch.zeros(2, 7, 5, 5))

@@ -74,6 +74,12 @@ def test_defaults_are_the_papers():
     assert ODConv2d(64, 64, 3).squeeze.weight.shape[0] == 16
 
 
+def test_every_kernel_starts_from_the_fan_out_of_one():
+    torch.manual_seed(0)
+    for kernel in ODConv2d(64, 16, 3).kernels:
+        assert kernel.std().item() == pytest.approx((2 / (16 * 9)) ** 0.5, rel=0.05)
+
+
 def test_attentions_that_cannot_matter_are_left_out():
     assert ODConv2d(8, 8, 3, groups=8).att_out is None
     assert ODConv2d(8, 16, 3, groups=8).att_out is not None
