@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from magicseg.convs import create_conv, list_convs
+from magicseg.convs.create import CONVS
 
 NAMES = list_convs()
 
@@ -205,7 +206,19 @@ def test_parameters_made_without_memory_are_drawn_by_reset_parameters(name, opti
 )
 def test_the_bias_starts_as_that_of_a_static_convolution_or_at_zero(name, bias, bound):
     values = build(name, 64, 64).get_parameter(bias)
-    assert 0.9 * bound <= values.abs().max() <= bound
+    assert -bound <= values.min() <= -0.9 * bound
+    assert 0.9 * bound <= values.max() <= bound
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_defaults_are_those_of_a_static_convolution(name):
+    options = {"padding": "same"} if name in ("dcd", "involution") else {}  # which know no other padding
+    full = {
+        key: value.shape for key, value in build(name, stride=1, dilation=1, groups=1, bias=True).state_dict().items()
+    }
+    for conv in (create_conv(name, 16, 16, 3, **options), CONVS[name](16, 16, 3, **options)):
+        assert conv(images()).shape == nn.Conv2d(16, 16, 3, **options)(images()).shape
+        assert {key: value.shape for key, value in conv.state_dict().items()} == full
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"regular"}))
