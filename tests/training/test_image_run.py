@@ -10,7 +10,7 @@ from PIL import Image
 
 from magicseg.data import prepare
 from magicseg.errors import UserError
-from magicseg.training.data import fill_in
+from magicseg.training.data import fill_in, open_data
 from magicseg.training.folder import find_folder
 from magicseg.training.run import run, train
 
@@ -88,6 +88,18 @@ def test_the_classes_and_channels_come_from_the_prepared_data(configure):
     assert list(config.dataset.classes) == ["class_1"]
     assert config.dataset.channels == 3
     assert (folder.overlays / "best.png").is_file()
+
+
+def test_another_data_set_brings_training_and_validation_cases(configure, squares, tmp_path_factory):
+    other = prepared(tmp_path_factory, train=2, val=3, test=5)
+    own = ("dataset.classes=[class_1]", "dataset.channels=3")
+    trained = f"+dataset.train={{name: folder, root: {other}, split: random}}"
+    data, *alone = (open_data(configure(*own, *more)) for more in ([trained], [], [f"dataset.root={other}"]))
+    parts = {"train": (other, 7), "val": (other, 1), "test": (squares, 3)}
+    assert {part: (getattr(data, part).root, len(getattr(data, part).cases)) for part in parts} == parts
+    assert data.test == alone[0].test
+    assert data.facts["split"] == "listed, trained on folder random"
+    assert len({each.facts["manifest"] for each in (data, *alone)}) == 3
 
 
 def test_two_data_sets_of_ones_own_have_two_run_folders(configure, squares, tmp_path_factory):
