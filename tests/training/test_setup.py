@@ -4,9 +4,11 @@ import re
 
 import pytest
 from command_line import configuration
+from torch import nn
 
 from magicseg.errors import UserError
-from magicseg.training.setup import check_last_batch
+from magicseg.losses import Supervision, dice_loss
+from magicseg.training.setup import build_loss, check_last_batch, validation_losses
 
 
 def settings(backbone, size, batch_size, conv="regular"):
@@ -46,3 +48,26 @@ def test_a_last_batch_of_one_slice_is_refused_where_a_map_is_down_to_one_pixel(b
 @pytest.mark.parametrize("conv", ["dcd", "magic_4x", "odconv", "sgdc"])
 def test_a_batch_of_one_slice_is_taken_where_the_maps_are_larger(conv):
     check_last_batch(settings("unet_small", 64, 4, conv), 85)
+
+
+@pytest.mark.parametrize(
+    ("conv", "backbone", "weights", "edge_weight"),
+    [
+        ("regular", "unet", (1.0,), 0.0),
+        ("sgdc", "unet", (1.0,), 3.0),
+        ("regular", "cto", (1, 1, 1), 3.0),
+        ("regular", "transfuse", (0.5, 0.3, 0.2), 0.0),
+        ("sgdc", "cto", (1, 1, 1), 0.5),  # the convolution's holds: the edge map is its
+    ],
+)
+def test_every_output_is_supervised_with_the_weights_of_the_configuration(conv, backbone, weights, edge_weight):
+    config = configuration(f"conv={conv}", f"backbone={backbone}")
+    if conv == "sgdc" and backbone == "cto":
+        config.conv.edge_weight = 0.5
+    loss = build_loss(config)
+    assert (loss.weights, loss.edge_weight) == (weights, edge_weight)
+
+
+def test_the_validation_losses_are_the_recipes_own_and_dice_loss():
+    loss = Supervision(nn.Identity())
+    assert validation_losses(loss) == {"validation_loss": loss.segmentation, "validation_dice_loss": dice_loss}
