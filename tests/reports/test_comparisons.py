@@ -323,6 +323,7 @@ def test_too_few_subjects_are_said(runs):
     table = compared(runs((summary(), [0.5] * 5), (summary(conv="dcd"), [0.6, 0.7, 0.8, 0.9, 1.0])))
     assert "Too few subjects differ to show anything (fewer than 6): UNet +DCD." in notes(table)
     assert "A single seed, so that the interval does not cover the spread between trainings: UNet +DCD." in notes(table)
+    assert "fewer than 5 seeds" not in notes(table)
     assert not pair(table, "UNet +DCD").significant
 
 
@@ -342,6 +343,17 @@ def test_a_mark_that_rests_on_one_set_of_trainings_is_doubted(runs):
     table = compared(runs((summary(seed=1), BASE), (summary(seed=2), BASE), *seeds))
     assert pair(table, "UNet +DCD").significant
     assert "Marked, though the interval holds 0" in notes(table)
+
+
+def test_nothing_is_doubted_that_rests_on_five_seeds_and_twenty_subjects(runs):
+    rows = (("regular", BASE), ("dcd", BETTER), ("ddconv", BASE + STEPS * (-1) ** np.arange(20)))
+    seeds = [(summary(seed=seed, conv=conv), dice) for seed in range(5) for conv, dice in rows]
+    table = compared(runs(*seeds, subjects={name: name for name in cases(BASE)}))
+    assert (pair(table, "UNet +DCD").direction, pair(table, "UNet +DDConv").direction) == (1, 0)
+    method, unit, few = table.notes["Comparisons"]
+    assert method.startswith("Compared with the regular convolution of the same backbone")
+    assert unit == "The unit of test and interval is the subject, its cases averaged: 20 subjects (20 cases)."
+    assert few == ("Too few subjects differ to show anything (fewer than 6): UNet +DCD (HD95), UNet +DDConv (HD95).")
 
 
 # csv
