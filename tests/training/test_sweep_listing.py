@@ -95,6 +95,13 @@ def test_scoring_again_under_several_protocols_is_several_runs(planned):
         planned("mode=evaluate", "run=nowhere")
 
 
+def test_what_is_finished_or_only_scored_again_is_not_checked(planned):
+    done = planned("recipe.size=17")
+    finish(done, 1)
+    again = planned("recipe.size=17", "mode=evaluate", f"run={done.folder.path}")
+    assert [run.refusal for run in checked([done, again])] == ["", ""]
+
+
 def test_an_unfinished_sweep_is_an_error(planned):
     runs = [planned("seed=1"), planned("seed=2")]
     finish(runs[0], 1)
