@@ -92,6 +92,11 @@ def test_every_operator_against_its_formula(name, stride):
     assert macs == FORMULAS[name](C, outputs, SIDE**2, (SIDE // stride) ** 2)
 
 
+def test_involution_has_the_taps_of_a_rectangle():
+    conv = create_conv("involution", 32, 32, (3, 5), padding=(1, 2), bias=False)
+    assert measure(lambda: conv, 32, SIDE).macs == SIDE**2 * (32 * 8 + 8 * 2 * 15 + 15 * 32)
+
+
 # the same for guidance: C channels, N positions, guidance with g channels
 
 
