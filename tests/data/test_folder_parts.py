@@ -48,19 +48,21 @@ def test_a_single_part_does_not_divide(tmp_path):
 
 @pytest.mark.parametrize("place", ["", "lists"])
 def test_lists_divide_the_cases(tmp_path, place):
-    write_set(tmp_path, names=("a", "b", "c", "d e"))
+    write_set(tmp_path, names=("a", "b", "c", "d e", "f.1", "f.2"))
     (tmp_path / place).mkdir(exist_ok=True)
-    (tmp_path / place / "train.txt").write_text("images/a.png\r\n\r\nd e.png\r\n")
-    (tmp_path / place / "valid.txt").write_text("b\nz.nii.gz\n")
+    (tmp_path / place / "train.txt").write_text("images/a.png\r\n\r\nd e.png\r\nf.2\r\n")
+    (tmp_path / place / "valid.txt").write_text("b\nz.nii.gz\nf.1\n")
     source = folder.find(tmp_path)
     assert {case.name: case.facts.get("part") for case in source.cases} == {
         "a": "train",
         "b": "val",
         "c": None,
         "d_e": "train",
+        "f.1": "val",
+        "f.2": "train",
     }
     assert source.missing == {"z": "in the list of val, but there is no such image with a mask"}
-    assert source.notes == ["1 of 4 cases are in no list and belong to no part."]
+    assert source.notes == ["1 of 6 cases are in no list and belong to no part."]
 
 
 def test_a_case_in_two_lists_is_refused(tmp_path):

@@ -59,8 +59,8 @@ def find_pairs(folder: Path, leave_out: set[Path]) -> tuple[list[Pair], dict[str
 
 
 def stem_of(path: Path) -> str:
-    """Return the name of a file without its suffix, also without ``.nii.gz`` as a whole."""
-    ending = next((suffix for suffix in (*SUFFIXES, *BOTH) if path.name.lower().endswith(suffix)), path.suffix)
+    """Return the name of a file without its suffix, ``.nii.gz`` as a whole; what follows another dot is no suffix."""
+    ending = next((suffix for suffix in (*SUFFIXES, *BOTH) if path.name.lower().endswith(suffix)), "")
     return path.name[: len(path.name) - len(ending)]
 
 
