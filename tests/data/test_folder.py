@@ -61,6 +61,12 @@ def test_nnunet_images_end_in_the_channel(tmp_path):
     expect_set(read_all(tmp_path))
 
 
+def test_images_and_masks_counted_from_0000_keep_their_names(tmp_path):
+    names = ("a_0000", "a_0001")
+    write_set(tmp_path, ending="_mask", names=names)
+    expect_set(read_all(tmp_path), names)
+
+
 def test_one_coloured_image_makes_all_rgb(tmp_path):
     write_set(tmp_path)
     write(tmp_path / "images/b.png", picture(9, rgb=True))

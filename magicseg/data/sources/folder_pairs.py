@@ -118,7 +118,8 @@ def _match(images: dict[Key, Path], labels: dict[Key, Path], part: str | None) -
         elif key in pairs:
             raise UserError(f"{pairs[key].label} and {label} are both masks of {images[key].name}; allowed is one.")
         else:
-            pairs[key] = Pair(key[1].removesuffix(_FIRST_CHANNEL), images[key], label, part or _named(below))
+            name = bare if key[1] == bare + _FIRST_CHANNEL else key[1]  # not the first of images counted from 0000
+            pairs[key] = Pair(name, images[key], label, part or _named(below))
     missing |= {stem: f"no mask for {images[below, stem].name}" for below, stem in images.keys() - pairs.keys()}
     return list(pairs.values()), dict(sorted(missing.items()))
 
