@@ -104,7 +104,7 @@ def _prepare(dataset: str, found: Source, root: Path, quiet: bool, workers: int 
     classes = found.classes or FORMATS[dataset].classes
     known = _finished(dataset, root)
     done = {case.name: known[case.name] for case in found.cases if _is_current(case, known.get(case.name), root)}
-    if not (root / FILE).is_file() or not len(done) == len(found.cases) == len(known):
+    if not len(done) == len(found.cases) == len(known):
         _convert(found, done, len(classes), root, quiet, workers)
     cases = tuple(done[case.name] for case in found.cases)
     notes = (*found.notes, *_count_notes(dataset, cases))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_acdc import raw_volume, scaled, write_h5_slices, write_official
+from tiny_acdc import raw_volume, scaled, write_h5_slices, write_nifti, write_official
 from tiny_folder import write_set
 from tiny_preparing import NAMES, go
 from tiny_sources import SOURCES
@@ -163,6 +163,14 @@ def test_missing_cases_are_in_manifest_and_report(source, root):
     )
 
 
+def test_subjects_with_other_slices_than_published_are_noted(source, root):
+    volume = np.arange(10 * 4 * 3, dtype=np.int16).reshape(10, 4, 3)
+    for name in ("patient002_frame01", "patient002_frame12"):  # 20 slices together, as published
+        write_nifti(source / f"patient002/{name}.nii.gz", volume)
+        write_nifti(source / f"patient002/{name}_gt.nii.gz", volume % 4)
+    assert go(source, root).notes == ("patient001 has 6 slices; the published lists have 20.",)
+
+
 def test_a_damaged_source_file_stops_and_what_was_done_is_kept(source, root, reads):
     path = source / "patient002/patient002_frame01.nii.gz"
     good = path.read_bytes()
@@ -185,10 +193,10 @@ def test_new_times_alone_change_nothing(source, root, reads):
     reads[0].clear()
     touch(source)
     touch(root)
-    cases = {path: path.stat().st_mtime_ns for path in (root / "cases").iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in root.rglob("*.*") if path.name != "stamp.txt"}
     assert go(source, root) == first
     assert reads[0] == []
-    assert {path: path.stat().st_mtime_ns for path in (root / "cases").iterdir()} == cases
+    assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
 def test_a_moved_source_is_the_same_source(source, root, reads, capsys):
@@ -288,6 +296,15 @@ def test_parts_that_are_given_later_count(source, root):
     (source / "own/test.txt").write_text("b\n")
     manifest = prepare("folder", source / "own", root, quiet=True)
     assert [case.source["part"] for case in manifest.cases] == ["train", "test"]
+
+
+def test_names_of_classes_that_are_given_later_count(source, root, reads):
+    write_set(source / "own", names=("a", "b"))
+    assert prepare("folder", source / "own", root, quiet=True).classes == ("background", "class_1")
+    (source / "own/classes.txt").write_text("background\ncell\n")
+    prepare("folder", source / "own", root, quiet=True)
+    assert read_prepared("folder", root).classes == ("background", "cell")
+    assert reads[0] == ["a", "b"]  # each once
 
 
 def test_a_link_to_a_folder_above_does_no_harm(source, root):
