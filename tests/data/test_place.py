@@ -4,13 +4,16 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from tiny_preparing import NAMES, go, pack
 
-from magicseg.data import prepare
+from magicseg.data import place, prepare
 from magicseg.errors import UserError
+from magicseg.files import lock
 
 
 def raw(folder, *names):
@@ -34,13 +37,11 @@ def test_a_source_is_never_written_to(tmp_path, source, root):
     assert {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()} == held
 
 
-@pytest.mark.parametrize("place", ["cases/x.npz", "cases/notes.txt", "report.html"])
-def test_files_that_are_not_of_a_preparation_are_left_alone(source, root, place):
-    (root / place).parent.mkdir(parents=True)
-    (root / place).write_text("the user's own")
-    with pytest.raises(
-        UserError, match=rf"^root={root} holds {place}, but nothing tells .*Give an empty or new folder"
-    ):
+@pytest.mark.parametrize("name", ["cases/x.npz", "cases/notes.txt", "report.html"])
+def test_files_that_are_not_of_a_preparation_are_left_alone(source, root, name):
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text("the user's own")
+    with pytest.raises(UserError, match=rf"^root={root} holds {name}, but nothing tells .*Give an empty or new folder"):
         go(source, root)
     assert [path.read_text() for path in root.rglob("*") if path.is_file()] == ["the user's own"]
 
@@ -59,6 +60,29 @@ def test_a_deleted_manifest_is_made_again(source, root):
     first = go(source, root)
     (root / "manifest.json").unlink()
     assert go(source, root) == first
+
+
+def test_who_waited_holds_the_file_that_others_find(tmp_path, monkeypatch):
+    monkeypatch.setattr(place, "lock", partial(lock, attempts=1))
+    root, done = tmp_path / "new/root", []
+
+    def second():
+        with place.alone(root, quiet=True):
+            done.append(place.beside(root, "lock").is_file())  # the first has removed its own
+
+    with ThreadPoolExecutor() as threads:
+        with place.alone(root, quiet=True):
+            waiting = threads.submit(second)
+            time.sleep(0.1)
+            done.append("first")
+        waiting.result()
+    assert done == ["first", True]
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError])
+def test_where_nothing_can_be_locked_data_are_prepared_all_the_same(source, root, monkeypatch, error):
+    monkeypatch.setattr(place, "lock", Mock(side_effect=error))
+    assert go(source, root).verify(root) == []
 
 
 @pytest.mark.parametrize("packed", [False, True])
