@@ -14,9 +14,11 @@ def test_hounsfield_units_are_clipped_and_scaled():
     np.testing.assert_array_equal(scaled, np.float32([[0, 0, 0.25, 0.5, 1, 1]]))
 
 
-def test_what_is_no_ct_is_refused():
-    with pytest.raises(UserError, match=r"a.nii: the smallest value is 0; a CT in Hounsfield units goes below -125"):
-        INTENSITIES["abdominal_window"](np.zeros((2, 2), np.int16), "a.nii")
+@pytest.mark.parametrize("least", [0, -125])
+def test_what_is_no_ct_is_refused(least):
+    message = rf"a.nii: the smallest value is {least}; a CT in Hounsfield units goes below -125"
+    with pytest.raises(UserError, match=message):
+        INTENSITIES["abdominal_window"](np.full((2, 2), least, np.int16), "a.nii")
 
 
 def test_minimum_and_maximum_become_0_and_1():
@@ -32,5 +34,7 @@ def test_8_bit_pictures_stay(rule):
 
 def test_others_stay_or_are_scaled():
     image = np.array([[0.25, 0.5]])
-    np.testing.assert_array_equal(INTENSITIES["as_they_are"](image, "a"), np.float32([[0.25, 0.5]]))
+    same = INTENSITIES["as_they_are"](image, "a")
+    np.testing.assert_array_equal(same, image)
+    assert same.dtype == np.float32
     np.testing.assert_array_equal(INTENSITIES["by_type"](image, "a"), np.float32([[0, 1]]))

@@ -106,6 +106,16 @@ def test_contradicting_headers_are_refused(tmp_path, shape):
         aligned(label, image)
 
 
+def test_turned_labels_may_lie_half_the_smallest_voxel_away(tmp_path):
+    image, affine = read_nifti(save(tmp_path / "image.nii")), np.diag([*SIZES, 1])
+    affine[2, 3] = 0.24
+    near = read_nifti(save(tmp_path / "near.nii", affine=affine, axes="LPS"))
+    np.testing.assert_array_equal(aligned(near, image).voxels, image.voxels)
+    affine[2, 3] = 0.26
+    with pytest.raises(UserError, match=r"far.nii: its axes point to LPS, those of image.nii to RAS"):
+        aligned(read_nifti(save(tmp_path / "far.nii", affine=affine, axes="LPS")), image)
+
+
 def test_axes_are_read_from_the_header_alone(tmp_path):
     path = save(tmp_path / "a.nii", axes="PIR")
     path.write_bytes(path.read_bytes()[:360])
@@ -134,11 +144,12 @@ def test_other_content_is_refused(tmp_path):
 
 def test_a_header_without_voxel_size_or_axes_is_refused(tmp_path):
     path = save(tmp_path / "a.nii")
-    content = bytearray(path.read_bytes())
-    content[80:84] = np.float32(np.nan).tobytes()  # pixdim[1]
-    (tmp_path / "size.nii").write_bytes(content)
-    with pytest.raises(UserError, match=r"size.nii.*(voxel size nan x|damaged)"):
-        read_nifti(tmp_path / "size.nii")
+    for size in (np.nan, 0):
+        content = bytearray(path.read_bytes())
+        content[80:84] = np.float32(size).tobytes()  # pixdim[1]
+        (tmp_path / "size.nii").write_bytes(content)
+        with pytest.raises(UserError, match=rf"size.nii.*(voxel size {size} x|damaged)"):
+            read_nifti(tmp_path / "size.nii")
     content = bytearray(path.read_bytes())
     content[280:328] = bytes(48)  # srow_x, srow_y, srow_z
     (tmp_path / "axes.nii").write_bytes(content)

@@ -64,10 +64,12 @@ def read_nifti(path: Path) -> Nifti:
         if path.suffix.lower() == ".gz":
             content = gzip.decompress(content)  # as a whole, because only the end of the stream carries its checksum
         second = Nifti2Header.may_contain_header(content[: Nifti2Header.sizeof_hdr])
-        nifti = (Nifti2Image if second else Nifti1Image).from_bytes(content)
+        form = Nifti2Image if second else Nifti1Image
+        nifti = form.from_bytes(content)
         voxels = np.asarray(nifti.dataobj)
         unit = _MM.get(nifti.header.get_xyzt_units()[0], 1.0)
-        zooms = [float(size) * unit for size in nifti.header.get_zooms()[:3]]
+        header = form.header_class(content[: form.header_class.sizeof_hdr], check=False)  # checked, a size of 0 is 1
+        zooms = [abs(float(size)) * unit for size in header["pixdim"][1 : voxels.ndim + 1][:3]]
     check_numbers(voxels, path)
     if voxels.ndim < 2 or any(size != 1 for size in voxels.shape[3:]):
         raise UserError(f"{path}: holds an array of shape {voxels.shape}; expected is one volume (x, y, z).")
