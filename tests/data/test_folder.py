@@ -260,6 +260,12 @@ def test_a_class_of_value_255_beside_others_must_be_named(tmp_path):
     assert folder.find(tmp_path).classes == ("background", "fat", "other")
 
 
+def test_masks_of_whole_floating_point_numbers_are_read(tmp_path):
+    write_set(tmp_path, suffixes=(".npy", ".npy"))
+    write(tmp_path / "masks/b.npy", mask(1).astype(np.float32))
+    expect_set(read_all(tmp_path))
+
+
 def test_jpeg_masks_are_cut_at_127(tmp_path):
     write_set(tmp_path)
     (tmp_path / "masks/b.png").unlink()
