@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from magicseg.data.sources import FORMATS, conic
+from magicseg.data.sources import FORMATS, conic, consep
 from magicseg.data.sources.conic_arrays import KINDS, count_nuclei
 from magicseg.errors import UserError
 
@@ -72,7 +72,11 @@ def test_patches_are_read_with_kinds_and_nuclei(tmp_path):
 def test_consep_folders_give_the_same_patches_as_conic(tmp_path):
     write_consep(tmp_path)
     source = conic.find(tmp_path)
-    assert {case.name for case in source.cases} == set(CONSEP.values())
+    assert {case.name: case.subject for case in source.cases} == {
+        "consep_1-000": "consep_1",
+        "consep_1-001": "consep_1",
+        "consep_test_2-000": "consep_test_2",
+    }
     assert {case.facts["part"] for case in source.cases if "test" in case.name} == {"test"}
     assert source.notes[0].startswith("CoNSeP's kinds stand for CoNIC's: miscellaneous as neutrophil")
     by_name = {case.name: case for case in source.cases}
@@ -80,6 +84,14 @@ def test_consep_folders_give_the_same_patches_as_conic(tmp_path):
         volume = by_name[name].read()
         for found, expected in zip((volume.image, volume.instances, volume.label), patch(seed), strict=True):
             np.testing.assert_array_equal(found, expected[np.newaxis])
+
+
+def test_each_of_conseps_kinds_has_its_own_also_without_background(tmp_path):
+    image, instances, kinds = (tmp_path / name for name in ("a.png", "a.npy", "a.mat"))
+    Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(image)
+    np.save(instances, np.array([[5, 9], [2, 7]]))
+    savemat(kinds, {"inst_type": np.array([1, 2, 3, 4])})  # of 2, 5, 7, 9
+    assert consep.read(image, instances, kinds).label.tolist() == [[[3, 6], [1, 2]]]
 
 
 def test_consep_patches_without_all_files_are_missing(tmp_path):
@@ -104,6 +116,7 @@ def test_a_nucleus_has_the_kind_of_most_of_its_pixels():
     kinds = np.array([[2, 2, 3, 6], [0, 0, 6, 0]])
     assert count_nuclei(instances, kinds) == [0, 1, 0, 0, 0, 1]
     assert count_nuclei(np.zeros((2, 2), int), np.zeros((2, 2), int)) == [0] * 6
+    assert count_nuclei(np.array([[1, 2]]), np.array([[7, 3]])) == [0, 0, 1, 0, 0, 0]  # there is no kind 7
 
 
 @pytest.mark.parametrize(
@@ -129,10 +142,17 @@ def test_nuclei_without_a_kind_are_noted(tmp_path):
 
 def test_without_names_each_patch_is_its_own_subject(tmp_path):
     write_conic(tmp_path)
-    (tmp_path / "patch_info.csv").unlink()
+    (tmp_path / "patch_info.csv").unlink(), (tmp_path / "counts.csv").unlink()
     source = conic.find(tmp_path)
     assert [case.subject for case in source.cases] == ["conic_0000", "conic_0001", "conic_0002"]
-    assert source.notes[0].startswith("patch_info.csv is not there")
+    assert [note.partition(":")[0] for note in source.notes] == ["patch_info.csv is not there"]
+
+
+def test_images_without_labels_are_no_data(tmp_path):
+    write_conic(tmp_path)
+    (tmp_path / "labels.npy").unlink()
+    with pytest.raises(UserError, match="No CoNIC data below"):
+        conic.find(tmp_path)
 
 
 @pytest.mark.parametrize(
