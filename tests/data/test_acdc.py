@@ -342,14 +342,19 @@ def test_mtunet_files_tell_the_phase_and_missing_ones_are_named(tmp_path):
     write_mtunet(tmp_path, 90, whole=True)
     write_mtunet(tmp_path, 91, whole=False)
     (tmp_path / "ACDC/train/case_091_sliceES_1.npz").unlink()
+    write_mtunet(tmp_path, 92, whole=False)
+    (tmp_path / "ACDC/train/case_092_sliceED_0.npz").unlink()
     source = acdc.find(tmp_path)
     assert source.layout == "MT-UNet npz"
     assert [(case.name, case.subject, case.facts) for case in source.cases] == [
         ("patient090_frame01", "patient090", {"phase": "ED"}),
         ("patient090_frame02", "patient090", {"phase": "ES"}),
         ("patient091_frame01", "patient091", {"phase": "ED"}),
+        ("patient092_frame02", "patient092", {"phase": "ES"}),
     ]
+    assert len(source.missing) == 200 - 4
     assert source.missing["patient091_frame02"] == "no slice 1"
+    assert source.missing["patient092_frame01"] == "no slice 0"
     assert source.missing["patient001_frame01"] == "neither a volume nor slices are there"
 
 
