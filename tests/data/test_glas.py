@@ -72,6 +72,14 @@ def test_annotation_without_image_and_image_without_annotation(tmp_path):
     assert np.unique(volume.label).tolist() == [0, 1]
 
 
+def test_patients_in_training_and_in_test_are_counted(tmp_path):
+    patients = {"train_1": 4, "train_2": 5, "testA_1": 4, "testB_1": 6}
+    for name in patients:
+        write_image(tmp_path / f"{name}.bmp"), write_mask(tmp_path / f"{name}_anno.bmp")
+    (tmp_path / "Grade.csv").write_text("".join(f"{name},{number}, x, y\n" for name, number in patients.items()))
+    assert find(tmp_path).notes == ["Patients with images both in the training and in the test parts (Grade.csv): 1."]
+
+
 def test_uctransnet_folders(tmp_path):
     for part, stem, values in (("Train", "a 1", (0, 255, 100)), ("Val", "1", (0, 1, 2)), ("Test", "test_1", (0, 255))):
         write_image(tmp_path / f"GlaS/{part}_Folder/img/{stem}.jpg")

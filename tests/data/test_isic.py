@@ -78,11 +78,14 @@ def test_parts_of_2017_and_its_lists(tmp_path):
             write_mask(tmp_path / f"ISIC-2017_{part}_Part1_GroundTruth/ISIC_{number:07d}_segmentation.png")
     table = tmp_path / "ISIC-2017_Validation_Data/ISIC-2017_Validation_Data_metadata.csv"
     table.write_text("image_id,age_approximate,sex\nISIC_0000002,50,male\nISIC_0000009,unknown,female\n")
+    (tmp_path / "official_ids_missing.json").write_text('{"Test_v2": ["ISIC_0000008"], "why": "not ISIC_0000007"}')
     source = find("isic", tmp_path)
     assert parts(source) == {"train": 2, "val": 1, "test": 1}
-    assert source.missing["ISIC_0000009"] == "neither image nor mask is there"
+    listed = {name: reason for name, reason in source.missing.items() if name.startswith("ISIC")}
+    assert listed == dict.fromkeys(["ISIC_0000009", "ISIC_0000008"], "neither image nor mask is there")
+    assert not any("not read" in note for note in source.notes)
     counts = Counter(name.split()[1] for name in source.missing if name.startswith("unnamed"))
-    assert counts == {"train": 1998, "val": 148, "test": 599}
+    assert counts == {"train": 1998, "val": 148, "test": 598}
 
 
 def test_validation_images_of_2018_are_left_aside_with_a_note(tmp_path):
