@@ -11,9 +11,9 @@ from magicseg.errors import UserError
 
 def write_nuclei(place, name="n", colour=True):
     write(place / name / "images" / f"{name}.png", picture(3, rgb=colour))
-    for number in range(2):
+    for number, value in enumerate((255, 1)):
         nucleus = np.zeros((6, 8), np.uint8)
-        nucleus[3 * number : 3 * number + 2, 2:6] = 255
+        nucleus[3 * number : 3 * number + 2, 2:6] = value
         write(place / name / "masks" / f"{number}.png", nucleus)
 
 
@@ -25,6 +25,7 @@ def test_one_mask_a_nucleus(tmp_path):
     expected = np.repeat([[0] * 8, [0, 0, 1, 1, 1, 1, 0, 0], [0, 0, 2, 2, 2, 2, 0, 0]], 2, axis=0)[[2, 3, 0, 4, 5, 1]]
     np.testing.assert_array_equal(volume.instances[0], expected)
     np.testing.assert_array_equal(volume.label[0], expected > 0)
+    np.testing.assert_array_equal(volume.image[0], picture(3, rgb=True))
 
 
 def test_nuclei_that_overlap_or_have_no_masks(tmp_path):
@@ -34,6 +35,7 @@ def test_nuclei_that_overlap_or_have_no_masks(tmp_path):
         path.unlink()
     source = folder.find(tmp_path)
     assert (source.layout, source.missing) == ("one mask a nucleus (grey)", {"m": "no masks"})
+    np.testing.assert_array_equal(source.cases[0].read().image[0], picture(3))
     write(tmp_path / "n/masks/9.png", np.full((6, 8), 255, np.uint8))
     with pytest.raises(UserError, match=r"9.png: 16 of its pixels belong to other masks of n.png"):
         read_all(tmp_path)
