@@ -56,11 +56,16 @@ def check_network(config: DictConfig) -> None:
     Raises:
         UserError: as ``build_model``.
     """
+    _build_without_memory(config)
+
+
+def _build_without_memory(config: DictConfig) -> nn.Module:
+    """Return the network with weights that take no memory, if its operators can be built so."""
     try:
         with torch.device("meta"):
-            build_model(config, pretrained=False)
+            return build_model(config, pretrained=False)
     except UserError:  # an operator of one's own may not know the meta device
-        build_model(config, pretrained=False)
+        return build_model(config, pretrained=False)
 
 
 def check_last_batch(config: DictConfig, slices: int) -> None:
@@ -80,8 +85,7 @@ def check_last_batch(config: DictConfig, slices: int) -> None:
         return
     from torch._subclasses.fake_tensor import FakeTensorMode  # takes a second, and is needed only here
 
-    with torch.device("meta"):
-        model = build_model(config, pretrained=False).train()
+    model = _build_without_memory(config).train()
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
             model.to_empty(device="cpu")

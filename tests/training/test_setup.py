@@ -50,6 +50,12 @@ def test_a_batch_of_one_slice_is_taken_where_the_maps_are_larger(conv):
     check_last_batch(settings("unet_small", 64, 4, conv), 85)
 
 
+def test_a_batch_of_one_slice_does_not_ask_an_operator_to_know_the_meta_device():
+    config = settings("unet_small", 64, 4)
+    config.conv.operator._target_ = "faults.Reads"
+    check_last_batch(config, 85)
+
+
 @pytest.mark.parametrize(
     ("conv", "backbone", "weights", "edge_weight"),
     [
